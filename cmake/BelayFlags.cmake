@@ -1,0 +1,41 @@
+# Flags of every target, as the interface library belay_flags.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+find_program(BELAY_CCACHE ccache)
+if(BELAY_CCACHE)
+  # The sloppiness is what ccache needs to cache sources that use a precompiled header.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${BELAY_CCACHE})
+endif()
+
+add_library(belay_flags INTERFACE)
+target_compile_options(belay_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wconversion;-Wshadow;-ffp-contract=off>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # GCC's -Wconversion leaves signs alone in C++; clang's would not.
+  target_compile_options(belay_flags INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-Wno-sign-conversion;-Wno-psabi>)
+elseif(BELAY_PCH)
+  target_compile_options(belay_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
+endif()
+if(BELAY_WERROR)
+  target_compile_options(belay_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
+endif()
+if(BELAY_SANITIZE)
+  set(sanitize -fsanitize=${BELAY_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_compile_options(belay_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${sanitize}>)
+  target_link_options(belay_flags INTERFACE ${sanitize})
+endif()
+
+# The instruction set of everything outside ops/simd.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+  set(BELAY_ARCH x86)
+  target_compile_options(belay_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-march=x86-64-v2>)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  set(BELAY_ARCH arm)
+else()
+  set(BELAY_ARCH other)
+endif()
