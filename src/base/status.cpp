@@ -68,12 +68,12 @@ Status Status::within(std::string_view outer) const {
   return {fault_->code, std::move(detail)};
 }
 
-std::string quoted(std::string_view untrusted, std::size_t max_bytes) {
+std::string printable(std::string_view untrusted, std::size_t max_bytes) {
   static constexpr std::array<char, 17> kHex = {"0123456789abcdef"};
   std::string text = "'";
   for (const char c : untrusted.substr(0, max_bytes)) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte < 0x7f && c != '\\' && c != '\'') {
+    if (byte >= 0x20 && byte < 0x7f && c != '\\') {
       text += c;
     } else {
       text += "\\x";

@@ -69,7 +69,7 @@ inline Status cancelled(Detail detail) { return {Code::kCancelled, std::move(det
 /// Untrusted text made fit for a message: in single quotes, cut to max_bytes, control bytes and
 /// bytes outside ASCII escaped, so that a hostile name cannot drive a terminal or forge a second
 /// line.
-std::string quoted(std::string_view untrusted, std::size_t max_bytes = 120);
+std::string printable(std::string_view untrusted, std::size_t max_bytes = 120);
 
 namespace internal {
 [[noreturn]] void check_failed(const char* file, int line, const char* condition,
@@ -100,10 +100,12 @@ class [[nodiscard]] Result {
   /// The value; asking a failed Result for it is a bug of the caller.
   T& value() & { return check(), std::get<1>(state_); }
   const T& value() const& { return check(), std::get<1>(state_); }
-  T&& value() && { return check(), std::get<1>(std::move(state_)); }
+  T value() && {
+    return check(), std::get<1>(std::move(state_));
+  }  // a value: for (x : *f()) is safe
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
-  T&& operator*() && { return std::move(*this).value(); }
+  T operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
 
