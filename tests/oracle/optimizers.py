@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Three steps of AdamW and of Muon on small matrices, in float64.
 
-usage: optimizers.py        writes tests/data/optimizers.json
+usage: optimizers.py            writes tests/data/optimizers.json
+       optimizers.py --check    compares AdamW with PyTorch's and looks at Muon's singular values
 
 Every input (weights, gradients) is a float32 number (read it as one); everything after is float64,
 printed with ten digits. Arrays are
@@ -22,6 +23,7 @@ and the same X, but for the 1e-7.
 """
 import json
 import os
+import sys
 
 import numpy as np
 
@@ -105,5 +107,26 @@ def main():
     print(f"{len(cases)} cases")
 
 
+def check():
+    import torch
+    for case in json.load(open(OUT))["cases"]:
+        shape = (case["rows"], case["cols"])
+        if case["optimizer"] == "muon":
+            s = np.linalg.svd(np.reshape(case["after"][-1]["orthogonal"], shape))[1]
+            print(f"{case['name']}: singular values {s.min():.2g} .. {s.max():.2g}")
+            continue
+        w = torch.tensor(case["weights"], dtype=torch.float64).reshape(shape).requires_grad_(True)
+        step = torch.optim.AdamW([w], lr=case["lr"], betas=(case["beta1"], case["beta2"]),
+                                 eps=case["eps"], weight_decay=case["weight_decay"])
+        worst = 0.0
+        for grad, after in zip(case["gradients"], case["after"]):
+            w.grad = torch.tensor(grad, dtype=torch.float64).reshape(shape)
+            step.step()
+            difference = w.detach().numpy() - np.reshape(after["weights"], shape)
+            worst = max(worst, float(np.abs(difference).max()))
+        print(f"{case['name']}: difference from torch.optim.AdamW {worst:.1e}")
+        assert worst < 1e-9
+
+
 if __name__ == "__main__":
-    main()
+    check() if sys.argv[1:] == ["--check"] else main()
