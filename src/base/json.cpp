@@ -69,9 +69,7 @@ class Guard final : public nlohmann::json_sax<json> {
   Status fault_;
 };
 
-std::string range_text(auto min, auto max) {
-  return json(min).dump() + " to " + json(max).dump();
-}
+std::string range_text(auto min, auto max) { return json(min).dump() + " to " + json(max).dump(); }
 
 /// The whole number in a node, when it is one and lies in [min, max].
 std::optional<std::int64_t> as_int(const json& node, std::int64_t min, std::int64_t max) {
@@ -106,9 +104,7 @@ Result<JsonReader> parse_json(std::string_view text, std::string_view file,
 JsonReader::JsonReader(std::shared_ptr<const json> node, std::string file, std::string path)
     : node_(std::move(node)), file_(std::move(file)), path_(std::move(path)) {}
 
-bool JsonReader::is_object() const {
-  return node_->is_object();
-}
+bool JsonReader::is_object() const { return node_->is_object(); }
 
 std::vector<std::string> JsonReader::keys() const {
   std::vector<std::string> names;
@@ -123,15 +119,25 @@ const json* JsonReader::find(std::string_view key) const {
   return it == node_->end() || it->is_null() ? nullptr : &*it;
 }
 
-bool JsonReader::has(std::string_view key) const {
-  return find(key) != nullptr;
+bool JsonReader::has(std::string_view key) const { return find(key) != nullptr; }
+
+namespace {
+
+/// path.key; a key that is not a plain word is quoted and escaped.
+std::string join_key(const std::string& path, std::string_view key) {
+  const bool plain = std::all_of(key.begin(), key.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  });
+  const std::string name = plain && key.size() <= 64 ? std::string(key) : printable(key);
+  if (path.empty() || name.empty()) return path + name;
+  return path + "." + name;
 }
 
+}  // namespace
+
 std::string JsonReader::where(std::string_view key) const {
-  std::string text = file_;
-  std::string path = path_;
-  if (!key.empty()) path += (path.empty() ? "" : ".") + std::string(key);
-  return path.empty() ? text : text + ": " + path;
+  const std::string path = join_key(path_, key);
+  return path.empty() ? file_ : file_ + ": " + path;
 }
 
 Status JsonReader::error(Code code, std::string_view key, std::string what, std::string allowed,
@@ -211,8 +217,7 @@ Result<std::string> JsonReader::optional_string(std::string_view key,
 Result<JsonReader> JsonReader::require(std::string_view key) const {
   const json* value = find(key);
   if (value == nullptr) return missing(key);
-  return JsonReader(std::shared_ptr<const json>(node_, value), file_,
-                    path_.empty() ? std::string(key) : path_ + "." + std::string(key));
+  return JsonReader(std::shared_ptr<const json>(node_, value), file_, join_key(path_, key));
 }
 
 Result<JsonReader> JsonReader::require_object(std::string_view key) const {
