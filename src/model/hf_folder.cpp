@@ -1,0 +1,178 @@
+#include "model/hf_folder.h"
+
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/json.h"
+#include "model/config_json.h"
+#include "model/weights.h"
+#include "store/safetensors.h"
+
+namespace belay::model {
+namespace {
+
+using base::Env;
+using base::Result;
+using base::Status;
+using store::TensorFiles;
+using store::TensorInfo;
+
+constexpr std::uint64_t kMaxConfigBytes = 1 << 20;
+constexpr std::string_view kHeadName = "lm_head.weight";
+
+/// The shape of rows [0, rows) of a weight: [rows, in] or [rows].
+std::vector<std::int64_t> part_shape(const WeightSpec& spec, const WeightPart& part) {
+  if (spec.shape.rank() == 1) return {part.rows};
+  return {part.rows, spec.shape.last()};
+}
+
+std::int64_t row_size(const WeightSpec& spec) {
+  return spec.shape.rank() == 1 ? 1 : spec.shape.last();
+}
+
+Status check_part(const TensorFiles& files, const WeightSpec& spec, const WeightPart& part,
+                  const std::string& path) {
+  const TensorInfo* info = files.find(part.hf_name);
+  const std::vector<std::int64_t> shape = part_shape(spec, part);
+  if (info == nullptr) {
+    return base::corrupt({.where = path + ": tensor " + base::printable(part.hf_name),
+                          .what = "is missing",
+                          .allowed = "shape " + store::shape_text(shape),
+                          .next = "config.json asks for it: use the weights that belong to it"});
+  }
+  if (info->shape != shape) {
+    return base::corrupt({.where = files.where(*info) + ": shape",
+                          .what = "is not what config.json asks for",
+                          .seen = store::shape_text(info->shape),
+                          .allowed = store::shape_text(shape)});
+  }
+  if (info->type.dtype) return {};
+  return base::unsupported({.where = files.where(*info) + ": dtype",
+                            .what = "cannot be computed with",
+                            .seen = std::string(info->type.name),
+                            .allowed = "F32, F16, BF16"});
+}
+
+/// A tied model's lm_head.weight is redundant, or the model is not tied.
+Status check_tied_head(const TensorFiles& files, const TensorInfo& head,
+                       const std::string& embedding) {
+  const TensorInfo* info = files.find(embedding);
+  const auto a = files.bytes(head);
+  const auto b = files.bytes(*info);
+  if (head.shape == info->shape && head.type.name == info->type.name && a.size() == b.size() &&
+      (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0)) {
+    return {};
+  }
+  return base::corrupt({.where = files.where(head),
+                        .what = "differs from the embedding, though config.json ties them",
+                        .next = "set tie_word_embeddings to false, or remove the tensor"});
+}
+
+Status check_tensors(const TensorFiles& files, const ModelConfig& config,
+                     const std::vector<WeightSpec>& table, const std::string& path) {
+  std::set<std::string_view> expected;
+  for (const WeightSpec& spec : table) {
+    for (const WeightPart& part : spec.parts) {
+      BELAY_RETURN_IF_ERROR(check_part(files, spec, part, path));
+      expected.insert(part.hf_name);
+    }
+  }
+  for (const TensorInfo& info : files.list()) {
+    if (expected.contains(info.name) || info.name.ends_with(".rotary_emb.inv_freq")) continue;
+    if (info.name == kHeadName && config.tied_embeddings) {
+      BELAY_RETURN_IF_ERROR(check_tied_head(files, info, table.front().name()));
+      continue;
+    }
+    return base::corrupt({.where = files.where(info),
+                          .what = "is not part of the model that config.json describes",
+                          .seen = "shape " + store::shape_text(info.shape),
+                          .next = "use the config.json that belongs to these weights"});
+  }
+  return {};
+}
+
+Status check_memory(Env& env, const ModelConfig& config, const std::string& path) {
+  const std::uint64_t need = static_cast<std::uint64_t>(config.n_params()) * sizeof(float);
+  const std::uint64_t have = env.available_memory_bytes();
+  if (have == 0 || need <= have) return {};
+  const auto mib = [](std::uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; };
+  return base::resource_exhausted({.where = path,
+                                   .what = "the weights do not fit in memory",
+                                   .seen = mib(need) + " as 32-bit floats",
+                                   .allowed = mib(have) + " available",
+                                   .next = "free memory or use a smaller model"});
+}
+
+Status read_weight(const TensorFiles& files, const WeightSpec& spec, std::vector<float>& values) {
+  values.resize(static_cast<std::size_t>(spec.shape.count()));
+  const std::int64_t width = row_size(spec);
+  for (const WeightPart& part : spec.parts) {
+    const auto out = std::span(values).subspan(static_cast<std::size_t>(part.row * width),
+                                               static_cast<std::size_t>(part.rows * width));
+    BELAY_RETURN_IF_ERROR(files.read_f32(part.hf_name, out));
+    BELAY_RETURN_IF_ERROR(store::check_finite(out, files.where(*files.find(part.hf_name))));
+  }
+  return {};
+}
+
+/// Adds the end-of-text ids that only generation_config.json names.
+Status add_generation_ids(Env& env, const std::string& folder, ModelConfig& config) {
+  const std::string path = base::join_path(folder, "generation_config.json");
+  if (!env.exists(path)) return {};
+  BELAY_ASSIGN_OR_RETURN(const std::string text, env.read_file(path, kMaxConfigBytes));
+  BELAY_ASSIGN_OR_RETURN(const base::JsonReader root, base::parse_json(text, path));
+  if (!root.has("eos_token_id")) return {};
+  const std::int64_t last = config.vocab_size - 1;
+  BELAY_ASSIGN_OR_RETURN(const base::JsonReader eos, root.require("eos_token_id"));
+  std::vector<std::int64_t> ids;
+  if (eos.node().is_array()) {
+    BELAY_ASSIGN_OR_RETURN(ids, eos.ints(0, last, 1024));
+  } else {
+    BELAY_ASSIGN_OR_RETURN(const std::int64_t id, root.require_int("eos_token_id", 0, last));
+    ids.push_back(id);
+  }
+  for (const std::int64_t wide : ids) {
+    const auto id = static_cast<std::int32_t>(wide);
+    auto& more = config.more_eos_ids;
+    if (config.eos_id < 0) {
+      config.eos_id = id;
+    } else if (id != config.eos_id && std::find(more.begin(), more.end(), id) == more.end()) {
+      more.push_back(id);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<ModelConfig> load_hf_config(Env& env, const std::string& folder) {
+  const std::string path = base::join_path(folder, "config.json");
+  BELAY_ASSIGN_OR_RETURN(const std::string text, env.read_file(path, kMaxConfigBytes));
+  BELAY_ASSIGN_OR_RETURN(ModelConfig config, parse_config(text, path));
+  BELAY_RETURN_IF_ERROR(add_generation_ids(env, folder, config));
+  return config;
+}
+
+Result<LoadedModel> load_hf_folder(Env& env, const std::string& path) {
+  if (!env.exists(path)) {
+    return base::not_found({.where = path,
+                            .what = "does not exist",
+                            .allowed = "a model folder or a .safetensors file"});
+  }
+  LoadedModel model;
+  const std::string folder = env.is_directory(path) ? path : base::parent_dir(path);
+  BELAY_ASSIGN_OR_RETURN(model.config, load_hf_config(env, folder));
+  BELAY_ASSIGN_OR_RETURN(const TensorFiles files, TensorFiles::open(env, path));
+  const std::vector<WeightSpec> table = weight_table(model.config);
+  BELAY_RETURN_IF_ERROR(check_tensors(files, model.config, table, path));
+  BELAY_RETURN_IF_ERROR(check_memory(env, model.config, path));
+  model.weights.resize(table.size());
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    BELAY_RETURN_IF_ERROR(read_weight(files, table[i], model.weights[i]));
+  }
+  return model;
+}
+
+}  // namespace belay::model
