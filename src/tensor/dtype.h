@@ -1,4 +1,5 @@
-// Element types. The compute types are F32 and BF16; F16 exists in files only and is widened when read.
+// Element types. The compute types are F32 and BF16; F16 exists in files only and is widened when
+// read.
 #pragma once
 
 #include <bit>

@@ -1,4 +1,5 @@
-// Shapes of up to four dimensions, and views: a pointer, a shape, an element type. A view owns nothing.
+// Shapes of up to four dimensions, and views: a pointer, a shape, an element type. A view owns
+// nothing.
 #pragma once
 
 #include <array>
@@ -11,8 +12,8 @@
 
 namespace belay::tensor {
 
-/// Row-major extents. The product is known to fit in 63 bits: sizes from files are checked where they
-/// enter (store/, model/), before a Shape is made of them.
+/// Row-major extents. The product is known to fit in 63 bits: sizes from files are checked where
+/// they enter (store/, model/), before a Shape is made of them.
 class Shape {
  public:
   static constexpr int kMaxRank = 4;
@@ -47,7 +48,9 @@ struct View {
   std::int64_t bytes() const { return count() * dtype_bytes(dtype); }
   float* f32() const { return assert(dtype == DType::kF32), static_cast<float*>(data); }
   bf16* b16() const { return assert(dtype == DType::kBF16), static_cast<bf16*>(data); }
-  std::int32_t* i32() const { return assert(dtype == DType::kI32), static_cast<std::int32_t*>(data); }
+  std::int32_t* i32() const {
+    return assert(dtype == DType::kI32), static_cast<std::int32_t*>(data);
+  }
 };
 
 }  // namespace belay::tensor

@@ -1,0 +1,40 @@
+// The forward of every model, written once: training, scoring and generation record it on a tape.
+// Families differ by the flags of ModelConfig (QK-norm, biases, tied embeddings, rotary scaling).
+#pragma once
+
+#include <vector>
+
+#include "model/model.h"
+
+namespace belay::model {
+
+/// Packed documents: token t of document d has position t - start(d).
+struct BatchIds {
+  tensor::Id ids;        // i32 [T]
+  tensor::Id positions;  // i32 [T]
+  tensor::Id docs;       // i32: number of documents, their first tokens, T (ops/attention.h)
+};
+
+/// Keys and values of one document's past, [capacity, Hkv, D] a layer, in the compute type.
+struct CacheIds {
+  tensor::Id past = tensor::kNone;  // i32 [1]
+  std::vector<tensor::Id> k, v;
+};
+
+struct ForwardOptions {
+  std::int64_t longest = 0;  // tokens of the longest document (or cache capacity)
+  bool checkpoint = false;   // keep only the residual stream between blocks; compute blocks again
+  const CacheIds* cache = nullptr;  // attend to it instead of to packed documents
+  std::vector<tensor::Id>* taps =
+      nullptr;  // receives the residual stream before each block and at the end
+};
+
+/// Records the model on the tape; returns the normalized last hidden state [T, C] in the compute
+/// type.
+tensor::Id forward(tensor::Tape& tape, const Model& model, const BatchIds& batch,
+                   const ForwardOptions& options);
+
+/// The output matrix: the head, or the tied embedding bound by an earlier forward on this tape.
+ops::Matrix bind_head(tensor::Tape& tape, const Model& model);
+
+}  // namespace belay::model

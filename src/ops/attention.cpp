@@ -1,0 +1,184 @@
+#include "ops/attention.h"
+
+#include <cstring>
+
+#include "ops/matmul.h"
+#include "ops/simd/dispatch.h"
+
+namespace belay::ops {
+namespace {
+
+float score_scale(std::int64_t head_dim) {
+  return static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)));
+}
+
+std::int64_t task_scratch(const AttentionShape& s, tensor::DType dtype) {
+  return round_up(simd::attention_scratch(s.longest, s.head_dim, tensor::dtype_bytes(dtype)), 64);
+}
+
+/// The task of document [begin, end) and key/value head h; gradients are added by the caller.
+simd::AttentionTask task_of(const AttentionShape& s, const tensor::View& qkv,
+                            const tensor::View& out, const tensor::View& lse, std::int64_t begin,
+                            std::int64_t end, std::int64_t h) {
+  const std::int64_t bytes = tensor::dtype_bytes(qkv.dtype), ld = qkv.shape[1],
+                     ld_out = out.shape[1];
+  const std::int64_t group = s.n_heads / s.n_kv_heads;
+  const auto* base = static_cast<const std::byte*>(qkv.data) + begin * ld * bytes;
+  simd::AttentionTask a{};
+  a.q = base + h * group * s.head_dim * bytes;
+  a.k = base + (s.n_heads + h) * s.head_dim * bytes;
+  a.v = base + (s.n_heads + s.n_kv_heads + h) * s.head_dim * bytes;
+  a.out = static_cast<std::byte*>(out.data) + (begin * ld_out + h * group * s.head_dim) * bytes;
+  a.lse = lse ? lse.f32() + h * group * lse.shape[1] + begin : nullptr;
+  a.ld = a.ld_kv = ld, a.ld_out = ld_out, a.ld_lse = lse ? lse.shape[1] : 0;
+  a.n_queries = a.n_keys = end - begin;
+  a.first_query = 0, a.group = group, a.head_dim = s.head_dim, a.scale = score_scale(s.head_dim);
+  return a;
+}
+
+double pairs_seen(std::int64_t rows, std::int64_t longest) {
+  const auto t = static_cast<double>(std::min(rows, longest));
+  return static_cast<double>(rows) * (t + 1) / 2;
+}
+
+class Attention final : public tensor::Op {
+ public:
+  explicit Attention(const AttentionShape& shape) : shape_(shape) {}
+  std::string_view name() const override { return "attention"; }
+  // in: qkv, docs.  out: o, lse.
+  void forward(const tensor::Call& c) const override {
+    attention_forward(c.ctx, shape_, c.in[0], c.in[1], c.out[0], c.out[1], c.scratch);
+  }
+  void backward(const tensor::Call& c) const override {
+    attention_backward(c.ctx, shape_, c.in[0], c.in[1], c.out[0], c.out[1], c.d_out[0], c.d_in[0],
+                       c.scratch);
+  }
+  tensor::Cost forward_cost(const tensor::Call& c) const override {
+    const tensor::Shape out = c.out[0].shape;
+    const auto bytes = static_cast<double>(c.in[0].bytes() + c.out[0].bytes());
+    return {4 * static_cast<double>(out[1]) * pairs_seen(out[0], shape_.longest), bytes};
+  }
+  tensor::Cost backward_cost(const tensor::Call& c) const override {
+    const tensor::Cost f = forward_cost(c);
+    return {2.5 * f.flops, 3 * f.bytes};
+  }
+  std::int64_t scratch_bytes(const tensor::Call& c) const override {
+    return attention_scratch(shape_, c.in[0].dtype, c.ctx.threads.size());
+  }
+
+ private:
+  AttentionShape shape_;
+};
+
+class AttentionCached final : public tensor::Op {
+ public:
+  explicit AttentionCached(const AttentionShape& shape) : shape_(shape) {}
+  std::string_view name() const override { return "attention (cached)"; }
+  // in: qkv, past, k_cache, v_cache.  out: o.
+  void forward(const tensor::Call& c) const override {
+    ops::attention_cached(c.ctx, shape_, c.in[0], c.in[1], c.in[2], c.in[3], c.out[0], c.scratch);
+  }
+  void backward(const tensor::Call&) const override {}  // caches carry no gradient
+  tensor::Cost forward_cost(const tensor::Call& c) const override {
+    const auto rows = static_cast<double>(c.out[0].count());
+    return {4 * rows * static_cast<double>(shape_.longest),
+            static_cast<double>(2 * c.in[2].bytes())};
+  }
+  tensor::Cost backward_cost(const tensor::Call&) const override { return {}; }
+  std::int64_t scratch_bytes(const tensor::Call& c) const override {
+    return attention_scratch(shape_, c.in[0].dtype, c.ctx.threads.size());
+  }
+
+ private:
+  AttentionShape shape_;
+};
+
+/// Calls run(task) for every document and key/value head.
+template <class Run>
+void for_documents(base::Context& ctx, const AttentionShape& s, const tensor::View& docs,
+                   Run&& run) {
+  const std::int32_t* d = docs.i32();
+  ctx.threads.parallel(d[0] * s.n_kv_heads, [&](std::int64_t i, int worker) {
+    const std::int64_t doc = i / s.n_kv_heads;
+    run(d[1 + doc], d[2 + doc], i % s.n_kv_heads, worker);
+  });
+}
+
+}  // namespace
+
+std::int64_t attention_scratch(const AttentionShape& s, tensor::DType dtype, int n_threads) {
+  return n_threads * task_scratch(s, dtype);
+}
+
+void attention_forward(base::Context& ctx, const AttentionShape& s, const tensor::View& qkv,
+                       const tensor::View& docs, const tensor::View& out, const tensor::View& lse,
+                       std::byte* scratch) {
+  const auto run = simd::kernels(ctx.isa).attention_forward[type_index(qkv.dtype)];
+  for_documents(ctx, s, docs,
+                [&](std::int64_t begin, std::int64_t end, std::int64_t h, int worker) {
+                  simd::AttentionTask a = task_of(s, qkv, out, lse, begin, end, h);
+                  a.scratch = scratch + worker * task_scratch(s, qkv.dtype);
+                  run(a);
+                });
+}
+
+void attention_backward(base::Context& ctx, const AttentionShape& s, const tensor::View& qkv,
+                        const tensor::View& docs, const tensor::View& out, const tensor::View& lse,
+                        const tensor::View& d_out, const tensor::View& d_qkv, std::byte* scratch) {
+  const auto run = simd::kernels(ctx.isa).attention_backward[type_index(qkv.dtype)];
+  for_documents(
+      ctx, s, docs, [&](std::int64_t begin, std::int64_t end, std::int64_t h, int worker) {
+        simd::AttentionTask a = task_of(s, qkv, out, lse, begin, end, h);
+        simd::AttentionTask d = task_of(s, d_qkv, d_out, lse, begin, end, h);
+        a.d_out = d.out;
+        a.dq = const_cast<void*>(d.q), a.dk = const_cast<void*>(d.k), a.dv = const_cast<void*>(d.v);
+        a.scratch = scratch + worker * task_scratch(s, qkv.dtype);
+        run(a);
+      });
+}
+
+void attention_cached(base::Context& ctx, const AttentionShape& s, const tensor::View& qkv,
+                      const tensor::View& past, const tensor::View& k_cache,
+                      const tensor::View& v_cache, const tensor::View& out, std::byte* scratch) {
+  const auto run = simd::kernels(ctx.isa).attention_forward[type_index(qkv.dtype)];
+  const std::int64_t before = past.i32()[0], rows = qkv.shape[0],
+                     bytes = tensor::dtype_bytes(qkv.dtype);
+  const std::int64_t row_bytes = s.n_kv_heads * s.head_dim * bytes, ld_bytes = qkv.shape[1] * bytes;
+  auto* k = static_cast<std::byte*>(k_cache.data);
+  auto* v = static_cast<std::byte*>(v_cache.data);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const auto* from =
+        static_cast<const std::byte*>(qkv.data) + r * ld_bytes + s.n_heads * s.head_dim * bytes;
+    std::memcpy(k + (before + r) * row_bytes, from, static_cast<std::size_t>(row_bytes));
+    std::memcpy(v + (before + r) * row_bytes, from + row_bytes,
+                static_cast<std::size_t>(row_bytes));
+  }
+  ctx.threads.parallel(s.n_kv_heads, [&](std::int64_t h, int worker) {
+    simd::AttentionTask a = task_of(s, qkv, out, {}, 0, rows, h);
+    a.k = k + h * s.head_dim * bytes;
+    a.v = v + h * s.head_dim * bytes;
+    a.ld_kv = s.n_kv_heads * s.head_dim;
+    a.n_keys = before + rows, a.first_query = before;
+    a.scratch = scratch + worker * task_scratch(s, qkv.dtype);
+    run(a);
+  });
+}
+
+tensor::Id attention(tensor::Tape& tape, tensor::Id qkv, tensor::Id docs, const AttentionShape& s) {
+  const tensor::Value& v = tape.value(qkv);
+  const std::int64_t rows = v.shape[0];
+  const tensor::Id out = tape.make({rows, s.n_heads * s.head_dim}, v.dtype);
+  const tensor::Id lse = tape.make({s.n_heads, rows}, tensor::DType::kF32);
+  tape.call(std::make_shared<Attention>(s), {qkv, docs}, {out, lse});
+  return out;
+}
+
+tensor::Id attention_cached(tensor::Tape& tape, tensor::Id qkv, tensor::Id past, tensor::Id k_cache,
+                            tensor::Id v_cache, const AttentionShape& s) {
+  const tensor::Value& v = tape.value(qkv);
+  const tensor::Id out = tape.make({v.shape[0], s.n_heads * s.head_dim}, v.dtype);
+  tape.call(std::make_shared<AttentionCached>(s), {qkv, past, k_cache, v_cache}, {out});
+  return out;
+}
+
+}  // namespace belay::ops

@@ -1,0 +1,62 @@
+// Matrix products over chunks: how rows, columns and the reduction are cut. The cuts follow from
+// the shapes alone; the order of every sum is that of GemmPanel (ops/simd/kernels.h), so a row of a
+// product has the same bits whatever rows are beside it. Reference: docs/exactness.md.
+#pragma once
+
+#include <cstddef>
+
+#include "base/context.h"
+#include "tensor/shape.h"
+
+namespace belay::ops {
+
+using tensor::DType;
+using tensor::View;
+
+/// Length of the blocks in which a reduction of k elements is summed: 512, or 1024 where k > 1024.
+constexpr std::int64_t reduction_block(std::int64_t k) { return k <= 1024 ? 512 : 1024; }
+
+/// Shape of W[out, in] packed for `y = x W^T` (reduction along in) and for `dx = dy W` (along out).
+tensor::Shape packed_forward_shape(std::int64_t out, std::int64_t in);
+tensor::Shape packed_backward_shape(std::int64_t out, std::int64_t in);
+
+/// Packs w: f32 [out, in] into the two operands (either may be absent); dtype F32 or BF16 (in
+/// even).
+void pack_weight(base::Context& ctx, const View& w, const View& forward, const View& backward);
+
+/// y[M, N] = x[M, K] B (+ bias), B packed [N padded, K]. y has the type of x, or is f32, to which
+/// the product may be added. ldx, ldy: row strides in elements (even for bf16 x).
+struct Product {
+  View x, b, y;
+  std::int64_t m, n, k, ldx, ldy;
+  const float* bias = nullptr;
+  bool add = false;
+};
+void multiply(base::Context& ctx, const Product& p);
+
+/// dw[N, K] (+)= dy[M, N]^T x[M, K]: the sum runs over rows in order, in blocks of
+/// reduction_block(M).
+struct OuterProduct {
+  View dy, x, dw;  // dw: f32
+  std::int64_t m, n, k, ld_dy, ldx;
+  bool add = false;
+  std::byte* scratch = nullptr;
+};
+void multiply_transposed(base::Context& ctx, const OuterProduct& p);
+std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t k, DType dtype,
+                                         int n_threads);
+
+/// Cuts [0, n) into chunks of `chunk`; body(begin, end, worker).
+template <class Body>
+void for_chunks(base::Context& ctx, std::int64_t n, std::int64_t chunk, Body&& body) {
+  ctx.threads.parallel((n + chunk - 1) / chunk, [&](std::int64_t i, int worker) {
+    const std::int64_t begin = i * chunk;
+    body(begin, begin + chunk < n ? begin + chunk : n, worker);
+  });
+}
+
+constexpr std::int64_t round_up(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
+constexpr std::int64_t ceil_div(std::int64_t n, std::int64_t by) { return (n + by - 1) / by; }
+constexpr int type_index(DType dtype) { return dtype == DType::kBF16 ? 1 : 0; }
+
+}  // namespace belay::ops

@@ -1,0 +1,330 @@
+// Causal attention of one document and one key/value head: forward and backward, without a T x T
+// matrix. Keys are taken in blocks of kKeyBlock counted from position 0 of the document, each row
+// merging the blocks from left to right (online softmax: Milakov, Gimelshein 2018; Dao et al.,
+// FlashAttention, 2022). A row's result depends on its own position and on the keys before it
+// alone, so it has the same bits in one pass, in pieces against cached keys, and whatever rows
+// share its tile.
+#pragma once
+
+#include "ops/simd/gemm.h"
+#include "ops/simd/rows.h"
+
+namespace belay::ops::simd::BELAY_ISA {
+
+struct AttnF32 : ElemF32 {
+  static constexpr Index kPair = 1;
+  static void gemm(const GemmPanel& g) { gemm_panel<MaddF32>(g); }
+  using Source = SourceF32;
+};
+struct AttnBf16 : ElemBf16 {
+  static constexpr Index kPair = 2;
+  static void gemm(const GemmPanel& g) { gemm_panel<MaddBf16>(g); }
+  using Source = SourceBf16;
+};
+
+BELAY_INLINE Index up(Index n, Index to) { return (n + to - 1) / to * to; }
+/// Columns of a packed operand of width D: panels of 64, or one narrower panel.
+BELAY_INLINE Index panel_step(Index d) { return d >= kPanel ? kPanel : up(d, 16); }
+
+/// Cuts the caller's scratch into aligned pieces.
+struct Cutter {
+  char* at;
+  template <class T>
+  T* take(Index n) {
+    T* p = reinterpret_cast<T*>(at);
+    at += up(n * static_cast<Index>(sizeof(T)), 64);
+    return p;
+  }
+};
+
+/// [n rows of D] of a head as B operand whose reduction runs along D: [block of 64 rows][D
+/// words][64].
+template <class A>
+void pack_along(Word* dst, const typename A::T* src, Index ld, Index n, Index d) {
+  for (Index r = 0; r < n; r += kKeyBlock, dst += d / A::kPair * kKeyBlock) {
+    const Index rows = n - r < kKeyBlock ? n - r : kKeyBlock;
+    pack_rows<typename A::Source>(dst, kKeyBlock, src + r * ld, ld, d, rows);
+  }
+}
+
+/// The same rows as B operand whose reduction runs down the rows, in blocks of `block` rows:
+/// [block][panel of D][block / pair words][step].
+template <class A>
+void pack_down(Word* dst, const typename A::T* src, Index ld, Index n, Index d, Index block) {
+  const Index step = panel_step(d);
+  for (Index r = 0; r < n; r += block) {
+    const Index rows = n - r < block ? n - r : block;
+    for (Index c = 0; c < d; c += kPanel, dst += block / A::kPair * step) {
+      pack_columns<typename A::Source>(dst, step, src + r * ld + c, ld, rows,
+                                       d - c < kPanel ? d - c : kPanel);
+    }
+  }
+}
+
+/// C[m, D] (+)= A[m, k words] B with B packed by pack_down (one block of it).
+template <class A>
+BELAY_INLINE void times_down(const Word* a, Index a_row, Index a_step, Index m, Index k,
+                             const Word* b, Index block, float* c, Index d, const float* scale) {
+  const Index step = panel_step(d);
+  for (Index p = 0; p < d; p += kPanel, b += block / A::kPair * step) {
+    GemmPanel g{};
+    g.a = a, g.a_row = a_row, g.a_step = a_step;
+    g.b = b, g.b_step = step;
+    g.m = m, g.n = d - p < kPanel ? d - p : kPanel, g.k = k, g.k_block = k;
+    g.c = c + p, g.ldc = d, g.add = true, g.scale = scale;
+    A::gemm(g);
+  }
+}
+
+/// S[m, keys] = Q K^T for one key block.
+template <class A>
+BELAY_INLINE void scores(const typename A::T* q, Index ldq, Index m, const Word* keys, Index d,
+                         Index n, float* s) {
+  GemmPanel g{};
+  g.a = reinterpret_cast<const Word*>(q), g.a_row = ldq / A::kPair, g.a_step = 1;
+  g.b = keys, g.b_step = kKeyBlock;
+  g.m = m, g.n = n, g.k = d / A::kPair, g.k_block = g.k;
+  g.c = s, g.ldc = kKeyBlock;
+  A::gemm(g);
+}
+
+template <class A>
+struct ForwardTile {
+  float* s;          // [kQueryTile][64]
+  typename A::T* p;  // [kQueryTile][64]
+  float* o;          // [kQueryTile][D]
+  float top[kQueryTile], sum[kQueryTile], alpha[kQueryTile];
+};
+
+/// Softmax of one row of scores, of which the first `valid` keys are seen; merges into the row's
+/// state.
+template <class A>
+BELAY_INLINE void softmax_row(ForwardTile<A>& t, Index r, Index valid, float scale) {
+  float* s = t.s + r * kKeyBlock;
+  auto* p = t.p + r * kKeyBlock;
+  const F32x16 none = set1(-__builtin_inff());
+  if (valid <= 0) {
+    for (Index c = 0; c < kKeyBlock; c += 16) A::put(p + c, set1(0.0f), 16);
+    t.alpha[r] = 1.0f;
+    return;
+  }
+  F32x16 v[4], most = none;
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    v[i] = mul(load(s + i * 16), set1(scale));
+    if (valid < i * 16 + 16) v[i] = keep_n(v[i], none, valid - i * 16 < 0 ? 0 : valid - i * 16);
+    most = max(most, v[i]);
+  }
+  const float old = t.top[r], now_ = reduce_max(most), top = now_ > old ? now_ : old;
+  F32x16 total = set1(0.0f);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const F32x16 e = exp(sub(v[i], set1(top)));
+    total = add(total, e);
+    A::put(p + i * 16, e, 16);
+  }
+  float first_[16];
+  store(first_, exp(set1(old - top)));
+  t.alpha[r] = first_[0];
+  t.sum[r] = __builtin_fmaf(t.sum[r], first_[0], reduce_add(total));
+  t.top[r] = top;
+}
+
+template <class A>
+void forward_tile(const AttentionTask& a, const typename A::T* q, typename A::T* out, float* lse,
+                  Index r0, Index m, const Word* keys, const Word* values, ForwardTile<A>& t) {
+  const Index d = a.head_dim, per_keys = d / A::kPair * kKeyBlock;
+  const Index per_values = up(d, kPanel) / kPanel * (kKeyBlock / A::kPair) * panel_step(d);
+  for (Index i = 0; i < m * d; i += 16) ElemF32::put(t.o + i, set1(0.0f), m * d - i);
+  for (Index r = 0; r < m; ++r) {
+    t.top[r] = -__builtin_inff();
+    t.sum[r] = 0.0f;
+  }
+  const Index seen = a.first_query + r0 + m;  // keys that the last row of the tile sees
+  for (Index k0 = 0; k0 < seen; k0 += kKeyBlock) {
+    const Index n = seen - k0 < kKeyBlock ? seen - k0 : kKeyBlock, block = k0 / kKeyBlock;
+    scores<A>(q + r0 * a.ld, a.ld, m, keys + block * per_keys, d, n, t.s);
+    for (Index r = 0; r < m; ++r) {
+      softmax_row<A>(t, r, a.first_query + r0 + r + 1 - k0, a.scale);
+    }
+    times_down<A>(reinterpret_cast<const Word*>(t.p), kKeyBlock / A::kPair, 1, m,
+                  up(n, A::kPair) / A::kPair, values + block * per_values, kKeyBlock, t.o, d,
+                  t.alpha);
+  }
+  for (Index r = 0; r < m; ++r) {
+    const float inverse = 1.0f / t.sum[r];
+    for (Index c = 0; c < d; c += 16) {
+      A::put(out + (r0 + r) * a.ld_out + c,
+             mul(ElemF32::get(t.o + r * d + c, d - c), set1(inverse)), d - c);
+    }
+    if (lse != nullptr) {
+      lse[r0 + r] = static_cast<float>(static_cast<double>(t.top[r]) + log_of(t.sum[r]));
+    }
+  }
+}
+
+template <class A>
+void attention_forward(const AttentionTask& a) {
+  using T = typename A::T;
+  const Index d = a.head_dim, keys = up(a.n_keys, kKeyBlock);
+  Cutter cut{static_cast<char*>(a.scratch)};
+  Word* k = cut.take<Word>(keys * d / A::kPair);
+  Word* v = cut.take<Word>(keys / A::kPair * up(d, kPanel));
+  ForwardTile<A> t{};
+  t.s = cut.take<float>(kQueryTile * kKeyBlock);
+  t.p = cut.take<T>(kQueryTile * kKeyBlock);
+  t.o = cut.take<float>(kQueryTile * d);
+  pack_along<A>(k, static_cast<const T*>(a.k), a.ld_kv, a.n_keys, d);
+  pack_down<A>(v, static_cast<const T*>(a.v), a.ld_kv, a.n_keys, d, kKeyBlock);
+  for (Index h = 0; h < a.group; ++h) {
+    const T* q = static_cast<const T*>(a.q) + h * d;
+    T* out = static_cast<T*>(a.out) + h * d;
+    float* lse = a.lse == nullptr ? nullptr : a.lse + h * a.ld_lse;
+    for (Index r0 = 0; r0 < a.n_queries; r0 += kQueryTile) {
+      const Index m = a.n_queries - r0 < kQueryTile ? a.n_queries - r0 : kQueryTile;
+      forward_tile<A>(a, q, out, lse, r0, m, k, v, t);
+    }
+  }
+}
+
+/// The packed operands and sums of one backward task.
+template <class A>
+struct Backward {
+  Word *k_along, *v_along, *k_down, *q_down, *do_down;
+  float *dq, *dk, *dv, *delta;  // dq, dk, dv: [L][D]
+  float *s, *dp;                // [kQueryTile][64]
+  typename A::T* ds;            // [kQueryTile][64]
+  Word *p_pairs, *ds_pairs;     // [kQueryTile / pair][64]
+};
+
+/// P and dS of two rows (one for f32) from their scores; rows beyond m give zeros.
+template <class A>
+BELAY_INLINE void probabilities(const AttentionTask& a, const Backward<A>& b, const float* lse,
+                                Index r0, Index m, Index r, Index k0) {
+  for (Index c = 0; c < kKeyBlock; c += 16) {
+    F32x16 p[2], ds[2];
+#pragma GCC unroll 2
+    for (int i = 0; i < A::kPair; ++i) {
+      const Index row = r + i;
+      p[i] = ds[i] = set1(0.0f);
+      if (row >= m) continue;
+      const Index valid = r0 + row + 1 - k0 - c;
+      if (valid > 0) {
+        const F32x16 s = fma(load(b.s + row * kKeyBlock + c), set1(a.scale), set1(-lse[r0 + row]));
+        p[i] = exp(s);
+        const F32x16 d = sub(load(b.dp + row * kKeyBlock + c), set1(b.delta[r0 + row]));
+        ds[i] = mul(mul(p[i], d), set1(a.scale));
+        if (valid < 16) {
+          p[i] = keep_n(p[i], set1(0.0f), valid);
+          ds[i] = keep_n(ds[i], set1(0.0f), valid);
+        }
+      }
+      A::put(b.ds + row * kKeyBlock + c, ds[i], 16);
+    }
+    const Index at = r / A::kPair * kKeyBlock + c;
+    if constexpr (A::kPair == 2) {
+      store_w(b.p_pairs + at, pair_words(p[0], p[1]));
+      store_w(b.ds_pairs + at, pair_words(ds[0], ds[1]));
+    } else {
+      store_w(b.p_pairs + at, as_words(p[0]));
+      store_w(b.ds_pairs + at, as_words(ds[0]));
+    }
+  }
+}
+
+template <class A>
+void backward_pair(const AttentionTask& a, const Backward<A>& b, const typename A::T* q,
+                   const typename A::T* d_out, const float* lse, Index k0, Index r0, Index m) {
+  const Index d = a.head_dim, block = k0 / kKeyBlock, tile = r0 / kQueryTile;
+  const Index n = a.n_keys - k0 < kKeyBlock ? a.n_keys - k0 : kKeyBlock;
+  const Index along = block * (d / A::kPair * kKeyBlock);
+  const Index panels = up(d, kPanel) / kPanel * panel_step(d);
+  scores<A>(q + r0 * a.ld, a.ld, m, b.k_along + along, d, n, b.s);
+  scores<A>(d_out + r0 * a.ld_out, a.ld_out, m, b.v_along + along, d, n, b.dp);
+  for (Index r = 0; r < m; r += A::kPair) probabilities<A>(a, b, lse, r0, m, r, k0);
+  const Index q_words = up(m, A::kPair) / A::kPair, at = tile * (kQueryTile / A::kPair) * panels;
+  times_down<A>(b.p_pairs, 1, kKeyBlock, n, q_words, b.do_down + at, kQueryTile, b.dv + k0 * d, d,
+                nullptr);
+  times_down<A>(b.ds_pairs, 1, kKeyBlock, n, q_words, b.q_down + at, kQueryTile, b.dk + k0 * d, d,
+                nullptr);
+  times_down<A>(reinterpret_cast<const Word*>(b.ds), kKeyBlock / A::kPair, 1, m,
+                up(n, A::kPair) / A::kPair, b.k_down + block * (kKeyBlock / A::kPair) * panels,
+                kKeyBlock, b.dq + r0 * d, d, nullptr);
+}
+
+template <class A>
+BELAY_INLINE void fill_zero(float* p, Index n) {
+  for (Index i = 0; i < n; i += 16) ElemF32::put(p + i, set1(0.0f), n - i);
+}
+
+template <class A>
+BELAY_INLINE void write_rows(const float* from, typename A::T* to, Index ld, Index n, Index d) {
+  for (Index r = 0; r < n; ++r) {
+    for (Index c = 0; c < d; c += 16)
+      A::put(to + r * ld + c, ElemF32::get(from + r * d + c, d - c), d - c);
+  }
+}
+
+template <class A>
+void backward_head(const AttentionTask& a, const Backward<A>& b, Index h) {
+  using T = typename A::T;
+  const Index d = a.head_dim, length = a.n_queries;
+  const T* q = static_cast<const T*>(a.q) + h * d;
+  const T* out = static_cast<const T*>(a.out) + h * d;
+  const T* d_out = static_cast<const T*>(a.d_out) + h * d;
+  const float* lse = a.lse + h * a.ld_lse;
+  for (Index r = 0; r < length; ++r) {
+    F32x16 dot = set1(0.0f);
+    for (Index c = 0; c < d; c += 16) {
+      dot =
+          fma(A::get(out + r * a.ld_out + c, d - c), A::get(d_out + r * a.ld_out + c, d - c), dot);
+    }
+    b.delta[r] = reduce_add(dot);
+  }
+  pack_down<A>(b.q_down, q, a.ld, length, d, kQueryTile);
+  pack_down<A>(b.do_down, d_out, a.ld_out, length, d, kQueryTile);
+  fill_zero<A>(b.dq, length * d);
+  for (Index k0 = 0; k0 < length; k0 += kKeyBlock) {
+    for (Index r0 = k0 / kQueryTile * kQueryTile; r0 < length; r0 += kQueryTile) {
+      const Index m = length - r0 < kQueryTile ? length - r0 : kQueryTile;
+      if (r0 + m > k0) backward_pair<A>(a, b, q, d_out, lse, k0, r0, m);
+    }
+  }
+  write_rows<A>(b.dq, static_cast<T*>(a.dq) + h * d, a.ld, length, d);
+}
+
+/// Here n_queries = n_keys = the document's length, and first_query = 0.
+template <class A>
+void attention_backward(const AttentionTask& a) {
+  using T = typename A::T;
+  const Index d = a.head_dim, length = up(a.n_keys, kKeyBlock), wide = up(d, kPanel);
+  const Index tiles = up(a.n_queries, kQueryTile);
+  Cutter cut{static_cast<char*>(a.scratch)};
+  Backward<A> b{};
+  b.k_along = cut.take<Word>(length * d / A::kPair);
+  b.v_along = cut.take<Word>(length * d / A::kPair);
+  b.k_down = cut.take<Word>(length / A::kPair * wide);
+  b.q_down = cut.take<Word>(tiles / A::kPair * wide);
+  b.do_down = cut.take<Word>(tiles / A::kPair * wide);
+  b.dq = cut.take<float>(a.n_queries * d);
+  b.dk = cut.take<float>(a.n_keys * d);
+  b.dv = cut.take<float>(a.n_keys * d);
+  b.delta = cut.take<float>(a.n_queries);
+  b.s = cut.take<float>(kQueryTile * kKeyBlock);
+  b.dp = cut.take<float>(kQueryTile * kKeyBlock);
+  b.ds = cut.take<T>(kQueryTile * kKeyBlock);
+  b.p_pairs = cut.take<Word>(kQueryTile / A::kPair * kKeyBlock);
+  b.ds_pairs = cut.take<Word>(kQueryTile / A::kPair * kKeyBlock);
+  const T* k = static_cast<const T*>(a.k);
+  const T* v = static_cast<const T*>(a.v);
+  pack_along<A>(b.k_along, k, a.ld_kv, a.n_keys, d);
+  pack_along<A>(b.v_along, v, a.ld_kv, a.n_keys, d);
+  pack_down<A>(b.k_down, k, a.ld_kv, a.n_keys, d, kKeyBlock);
+  fill_zero<A>(b.dk, a.n_keys * d);
+  fill_zero<A>(b.dv, a.n_keys * d);
+  for (Index h = 0; h < a.group; ++h) backward_head<A>(a, b, h);
+  write_rows<A>(b.dk, static_cast<T*>(a.dk), a.ld_kv, a.n_keys, d);
+  write_rows<A>(b.dv, static_cast<T*>(a.dv), a.ld_kv, a.n_keys, d);
+}
+
+}  // namespace belay::ops::simd::BELAY_ISA

@@ -1,0 +1,262 @@
+// The matrix product of one panel and the packing that feeds it. See GemmPanel in kernels.h.
+#pragma once
+
+#include "ops/simd/kernels.h"
+#include "ops/simd/vec.h"
+
+namespace belay::ops::simd::BELAY_ISA {
+
+struct MaddF32 {
+  BELAY_INLINE static F32x16 madd(F32x16 acc, Word16 a, Word16 b) {
+    return fma(as_floats(a), as_floats(b), acc);
+  }
+};
+struct MaddBf16 {
+  BELAY_INLINE static F32x16 madd(F32x16 acc, Word16 a, Word16 b) { return dot_pairs(acc, a, b); }
+};
+
+// Vectors of columns that fit in registers beside kRowTile rows.
+#if defined(__AVX512F__)
+constexpr int kVectors = 4;
+#else
+constexpr int kVectors = 1;
+#endif
+
+template <class Madd, int MR, int NV>
+BELAY_INLINE void product(const GemmPanel& g, const Word* a, const Word* b, Index k,
+                          F32x16 (&acc)[MR][NV]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v) acc[r][v] = set1(0.0f);
+  }
+  const Index row = g.a_row, step = g.a_step, b_step = g.b_step;
+#pragma GCC unroll 1
+  for (Index i = 0; i < k; ++i, a += step, b += b_step) {
+    Word16 bv[NV];
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v) bv[v] = load_w(b + v * 16);
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+      const Word16 av = set1_w(a[r * row]);
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) acc[r][v] = Madd::madd(acc[r][v], av, bv[v]);
+    }
+  }
+}
+
+/// Stores one vector of the result; n columns of it are real.
+BELAY_INLINE void put(const GemmPanel& g, Index row, Index column, F32x16 v, Index n) {
+  if (g.bias != nullptr) v = add(v, load_n(g.bias + column, n));
+  if (g.y != nullptr) {
+    std::uint16_t* y = g.y + row * g.ldc + column;
+    if (n >= 16)
+      store_b(y, v);
+    else
+      store_b_n(y, v, n);
+    return;
+  }
+  float* c = g.c + row * g.ldc + column;
+  if (g.scale != nullptr) {
+    const F32x16 old = n >= 16 ? load(c) : load_n(c, n);
+    v = fma(old, set1(g.scale[row]), v);
+  } else if (g.add) {
+    v = add(n >= 16 ? load(c) : load_n(c, n), v);
+  }
+  if (n >= 16)
+    store(c, v);
+  else
+    store_n(c, v, n);
+}
+
+template <class Madd, int MR, int NV>
+void tile(const GemmPanel& g, Index row, Index column) {
+  const Word* a = g.a + (g.a_tile != 0 ? row / kRowTile * g.a_tile : row * g.a_row);
+  const Word* b = g.b + column;
+  F32x16 acc[MR][NV];
+  if (g.k <= g.k_block) {
+    product<Madd, MR, NV>(g, a, b, g.k, acc);
+  } else {
+    float sum[MR][NV * 16];
+    for (Index k0 = 0; k0 < g.k; k0 += g.k_block) {
+      const Index k = g.k - k0 < g.k_block ? g.k - k0 : g.k_block;
+      product<Madd, MR, NV>(g, a + k0 * g.a_step, b + k0 * g.b_step, k, acc);
+      for (int r = 0; r < MR; ++r) {
+        for (int v = 0; v < NV; ++v) {
+          const F32x16 total =
+              k0 == 0 ? acc[r][v] : simd::BELAY_ISA::add(load(sum[r] + v * 16), acc[r][v]);
+          store(sum[r] + v * 16, total);
+        }
+      }
+    }
+    for (int r = 0; r < MR; ++r) {
+      for (int v = 0; v < NV; ++v) acc[r][v] = load(sum[r] + v * 16);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v) put(g, row + r, column + v * 16, acc[r][v], g.n - column - v * 16);
+  }
+}
+
+template <class Madd, int NV>
+BELAY_INLINE void rows(const GemmPanel& g, Index column) {
+  Index row = 0;
+  for (; row + kRowTile <= g.m; row += kRowTile) tile<Madd, kRowTile, NV>(g, row, column);
+  switch (g.m - row) {
+    case 5: tile<Madd, 5, NV>(g, row, column); break;
+    case 4: tile<Madd, 4, NV>(g, row, column); break;
+    case 3: tile<Madd, 3, NV>(g, row, column); break;
+    case 2: tile<Madd, 2, NV>(g, row, column); break;
+    case 1: tile<Madd, 1, NV>(g, row, column); break;
+    default: break;
+  }
+}
+
+template <class Madd>
+void gemm_panel(const GemmPanel& g) {
+  Index column = 0;
+  if constexpr (kVectors == 4) {
+    for (; g.n - column > 48; column += 64) rows<Madd, 4>(g, column);
+    if (g.n - column > 32) return rows<Madd, 3>(g, column);
+    if (g.n - column > 16) return rows<Madd, 2>(g, column);
+  }
+  for (; column < g.n; column += 16) rows<Madd, 1>(g, column);
+}
+
+// Loading sixteen words of a row of the source, in the word type of the destination.
+struct SourceF32 {
+  using Element = float;
+  static constexpr Index kPair = 1;
+  BELAY_INLINE static Word16 along(const float* p, Index n) {
+    return as_words(n >= 16 ? load(p) : load_n(p, n));
+  }
+  BELAY_INLINE static Word16 down(const float* p, const float*, Index n) { return along(p, n); }
+};
+struct SourceBf16 {
+  using Element = std::uint16_t;
+  static constexpr Index kPair = 2;
+  BELAY_INLINE static Word16 along(const std::uint16_t* p, Index n) {
+    const auto* w = reinterpret_cast<const Word*>(p);
+    return n >= 16 ? load_w(w) : load_w_n(w, n);
+  }
+  BELAY_INLINE static Word16 down(const std::uint16_t* p, const std::uint16_t* q, Index n) {
+    if (n >= 16 && q != nullptr) return pair_rows(p, q);
+    std::uint16_t low[16] = {}, high[16] = {};
+    for (Index i = 0; i < n && i < 16; ++i) {
+      low[i] = p[i];
+      high[i] = q != nullptr ? q[i] : std::uint16_t{0};
+    }
+    return pair_rows(low, high);
+  }
+};
+struct SourceToBf16 {
+  using Element = float;
+  static constexpr Index kPair = 2;
+  BELAY_INLINE static Word16 along(const float* p, Index n) {
+    float both[32], even[16], odd[16];
+    for (Index i = 0; i < 32; ++i) both[i] = i < 2 * n ? p[i] : 0.0f;
+    for (Index i = 0; i < 16; ++i) {
+      even[i] = both[2 * i];
+      odd[i] = both[2 * i + 1];
+    }
+    return pair_words(load(even), load(odd));
+  }
+  BELAY_INLINE static Word16 down(const float* p, const float* q, Index n) {
+    return pair_words(load_n(p, n), q != nullptr ? load_n(q, n) : set1(0.0f));
+  }
+};
+
+template <class Source>
+void pack_columns(Word* dst, Index step, const typename Source::Element* src, Index ld, Index k,
+                  Index n) {
+  for (Index i = 0; i < k; i += Source::kPair, dst += step) {
+    const auto* p = src + i * ld;
+    const auto* q = Source::kPair == 2 && i + 1 < k ? p + ld : nullptr;
+    for (Index c = 0; c < n; c += 16) {
+      store_w(dst + c, Source::down(p + c, q == nullptr ? nullptr : q + c, n - c));
+    }
+  }
+}
+
+template <class Source>
+void pack_tiles(Word* dst, const typename Source::Element* src, Index ld, Index k, Index n) {
+  const Index stride = tile_stride((k + Source::kPair - 1) / Source::kPair);
+  const Index tiles = (n + kRowTile - 1) / kRowTile;
+  Word row[kTileColumns + 16] = {};
+  for (Index i = 0; i < k; i += Source::kPair, dst += kRowTile) {
+    const auto* p = src + i * ld;
+    const auto* q = Source::kPair == 2 && i + 1 < k ? p + ld : nullptr;
+    for (Index c = 0; c < n; c += 16) {
+      store_w(row + c, Source::down(p + c, q == nullptr ? nullptr : q + c, n - c));
+    }
+    // Eight words where six belong: the two too many are overwritten by the next row.
+    for (Index t = 0; t < tiles; ++t) {
+      __builtin_memcpy(dst + t * stride, row + t * kRowTile, 8 * sizeof(Word));
+    }
+  }
+}
+
+#if defined(__AVX512F__)
+/// Transposes sixteen vectors of sixteen words.
+BELAY_INLINE void transpose(Word16 (&r)[16]) {
+  Word16 t[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {
+    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
+    t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+    r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+    r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
+    r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
+  }
+}
+#else
+BELAY_INLINE void transpose(Word16 (&r)[16]) {
+  Word in[16][16], out[16][16];
+  for (int i = 0; i < 16; ++i) store_w(in[i], r[i]);
+  for (int i = 0; i < 16; ++i) {
+    for (int j = 0; j < 16; ++j) out[j][i] = in[i][j];
+  }
+  for (int i = 0; i < 16; ++i) r[i] = load_w(out[i]);
+}
+#endif
+
+template <class Source>
+void pack_rows(Word* dst, Index step, const typename Source::Element* src, Index ld, Index k,
+               Index n) {
+  const Index words = (k + Source::kPair - 1) / Source::kPair;
+  for (Index c = 0; c < n; c += 16) {
+    for (Index w = 0; w < words; w += 16) {
+      Word16 r[16];
+#pragma GCC unroll 16
+      for (Index i = 0; i < 16; ++i) {
+        r[i] = c + i < n ? Source::along(src + (c + i) * ld + w * Source::kPair, words - w)
+                         : set1_w(0);
+      }
+      transpose(r);
+      const Index m = words - w < 16 ? words - w : 16;
+      for (Index i = 0; i < m; ++i) store_w(dst + (w + i) * step + c, r[i]);
+    }
+  }
+}
+
+}  // namespace belay::ops::simd::BELAY_ISA

@@ -1,0 +1,161 @@
+// The table of fast loops, one instance for each instruction set (kernels.cpp in this folder,
+// compiled once for each); dispatch.cpp picks. An operation calls these on rows and tiles that it
+// has cut; loops here allocate nothing, know nothing of threads, and never depend on where a tile's
+// border lies.
+//
+// A "word" is 32 bits: one float, or a pair of bf16 (2j, 2j + 1), low half first. Matrix products
+// are written on words, so that f32 and bf16 share one loop: a product's K is counted in words.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace belay::ops::simd {
+
+using Index = std::ptrdiff_t;
+using Word = std::uint32_t;
+
+constexpr Index kPanel = 64;        // columns of a packed panel
+constexpr Index kRowTile = 6;       // rows that a product keeps in registers
+constexpr Index kTileColumns = 48;  // columns of an A operand that pack_tiles lays out
+constexpr Index tile_stride(Index words) { return (words * kRowTile + 2 + 15) / 16 * 16; }
+constexpr Index kKeyBlock = 64;  // keys that attention takes at a time, from the document's start
+constexpr Index kQueryTile =
+    48;  // queries that attention takes at a time (even; not part of the order)
+constexpr Index kMaxHeadDim = 512;
+
+/// C[m, n] (+)= A[m, k] B[k, n] on one panel of B. The sum over k ascends by fused multiply-add
+/// inside blocks of k_block words, each from zero; the blocks are added in order.
+struct GemmPanel {
+  const Word* a;  // word (row, k) at a[row * a_row + k * a_step]
+  Index a_row, a_step;
+  Index a_tile = 0;  // if set: row tile i (kRowTile rows) begins at a + i * a_tile
+  const Word* b;     // word (k, column) at b[k * b_step + column]; columns padded to 16
+  Index b_step;
+  Index m, n, k, k_block;       // n <= kPanel
+  const float* bias = nullptr;  // [n], added once
+  float* c = nullptr;           // f32 output (row stride ldc), or
+  std::uint16_t* y = nullptr;   // bf16 output (row stride ldc)
+  Index ldc = 0;
+  bool add = false;              // c += product
+  const float* scale = nullptr;  // c = c * scale[row] + product
+};
+
+/// x' = x + delta, h = x' rstd w with rstd = 1 / sqrt(mean(x'^2) + eps); rows of `width`.
+struct NormRows {
+  const float* x;     // backward: x', the normalized input
+  const void* delta;  // E, or null
+  const float* w;
+  float* x_out;  // x', or null when there is no delta
+  void* h;       // E
+  float* rstd;
+  const void* dh = nullptr;       // E
+  const float* dx_out = nullptr;  // gradient of x', or null
+  float* dx = nullptr;            // dx (+)= gradient; may be dx_out
+  void* d_delta = nullptr;        // E: the same gradient
+  float* dw = nullptr;            // [width], added to
+  Index rows = 0, width = 0;
+  float eps = 0;
+  bool add = false;
+};
+
+/// gu: rows of [gate | up], each `width` wide.
+struct GateRows {
+  const void* gu;
+  void* out;
+  const void* d_out = nullptr;
+  void* d_gu = nullptr;
+  Index rows = 0, width = 0;
+};
+
+/// in, out: rows of (H + 2 Hkv) D: q heads and k heads are normalized (if weights) and turned, v
+/// copied.
+struct RopeRows {
+  const void* in;
+  void* out;
+  const std::int32_t* positions;
+  const float *cos, *sin;            // [position][D / 2]
+  const float *q_weight, *k_weight;  // [D], or null
+  const void* d_out = nullptr;
+  void* d_in = nullptr;
+  float *dq_weight = nullptr, *dk_weight = nullptr;  // [D], added to
+  Index rows = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0;
+  float eps = 0;
+};
+
+struct HeadRow {
+  float* logits;  // [vocab], overwritten
+  Index vocab;
+  std::int32_t target;  // negative: no target
+  float weight;         // of this token in the loss
+  float* logprob;
+  void* out;  // E [vocab], or null
+};
+
+struct AdamwRows {
+  float *w, *m, *v;
+  const float* g;
+  Index n;
+  float lr, beta1, beta2, eps, decay, grad_scale, correction1, correction2;
+};
+
+/// One document and one key/value head with the `group` query heads that share it.
+struct AttentionTask {
+  const void *q, *k, *v;  // E; query row r, head h at q + r * ld + h * head_dim
+  void* out;              // E, row stride ld_out
+  float* lse;             // [group] rows of stride ld_lse; may be null in forward
+  Index ld, ld_kv, ld_out, ld_lse;
+  Index n_queries, n_keys, first_query;  // query r stands at position first_query + r
+  Index group, head_dim;
+  float scale;
+  const void* d_out = nullptr;
+  void *dq = nullptr, *dk = nullptr, *dv = nullptr;  // strides ld, ld_kv, ld_kv
+  void* scratch = nullptr;                           // attention_scratch() bytes
+};
+
+/// By element type of the activations: [0] f32, [1] bf16.
+template <class Args>
+using ByType = void (*[2])(const Args&);
+
+struct Kernels {
+  void (*gemm_f32)(const GemmPanel&);
+  void (*gemm_bf16)(const GemmPanel&);
+
+  ByType<NormRows> norm_forward, norm_backward;
+  ByType<GateRows> swiglu_forward, swiglu_backward;
+  ByType<RopeRows> rope_forward, rope_backward;
+  ByType<AttentionTask> attention_forward, attention_backward;
+  ByType<HeadRow> head_row;
+  void (*add_converted[2])(float* to, const void* from, Index n);
+  void (*add_row)(float* to, const float* from, Index n);
+  float (*sum_squares)(const float* x, Index n);
+  void (*adamw)(const AdamwRows&);
+  void (*combine)(float* out, float a, const float* x, float b, const float* y, Index n);
+
+  // Packing. dst is a panel of words [k][step]; n <= step columns, zero-filled up to a multiple
+  // of 16.
+  // *_columns: src [k, n], the reduction runs down the rows; odd k gets a row of zeros.
+  // *_rows: src [n, k], the reduction runs along the rows (k even for bf16).
+  void (*pack_columns_f32)(Word* dst, Index step, const float* src, Index ld, Index k, Index n);
+  void (*pack_columns_bf16)(Word* dst, Index step, const std::uint16_t* src, Index ld, Index k,
+                            Index n);
+  void (*pack_columns_to_bf16)(Word* dst, Index step, const float* src, Index ld, Index k, Index n);
+  // pack_tiles_*: src [k, n], n <= kTileColumns, as A operand: [n / kRowTile][words][kRowTile],
+  // tiles tile_stride(words) apart.
+  void (*pack_tiles_f32)(Word* dst, const float* src, Index ld, Index k, Index n);
+  void (*pack_tiles_bf16)(Word* dst, const std::uint16_t* src, Index ld, Index k, Index n);
+  void (*pack_rows_f32)(Word* dst, Index step, const float* src, Index ld, Index k, Index n);
+  void (*pack_rows_bf16)(Word* dst, Index step, const std::uint16_t* src, Index ld, Index k,
+                         Index n);
+  void (*pack_rows_to_bf16)(Word* dst, Index step, const float* src, Index ld, Index k, Index n);
+};
+
+/// Bytes of scratch for one attention task of up to n_keys keys.
+constexpr Index attention_scratch(Index n_keys, Index head_dim, Index element_bytes) {
+  const Index length = n_keys + kKeyBlock + kQueryTile,
+              wide = (head_dim + kPanel - 1) / kPanel * kPanel;
+  return 5 * length * wide * element_bytes + 3 * length * wide * 4 + length * 4 +
+         6 * kQueryTile * (kKeyBlock + wide) * 4 + 16 * 64;
+}
+
+}  // namespace belay::ops::simd

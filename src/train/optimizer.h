@@ -1,0 +1,45 @@
+// The optimizer: AdamW on every weight, or Muon on the hidden matrices and AdamW on the rest. Which
+// weight belongs where stands in the weight table. After a step the packed copies are renewed.
+#pragma once
+
+#include "base/status.h"
+#include "model/model.h"
+
+namespace belay::train {
+
+struct OptimizerOptions {
+  bool muon = false;
+  double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
+  double weight_decay = 0.1;
+  double clip = 1.0;         // of the global gradient norm; 0: none
+  double muon_lr_ratio = 1;  // Muon's learning rate over AdamW's
+  double muon_momentum = 0.95;
+};
+
+struct StepReport {
+  double grad_norm = 0;
+  bool finite = true;  // false: the step was skipped, nothing changed
+};
+
+class Optimizer {
+ public:
+  Optimizer(const model::Model& model, const OptimizerOptions& options);
+
+  /// Applies the model's gradients at the given learning rate, then packs the weights again.
+  StepReport step(base::Context& ctx, model::Model& model, double lr);
+
+  std::int64_t steps() const { return steps_; }
+  std::int64_t bytes() const { return first_.bytes() + second_.bytes() + scratch_.bytes(); }
+  static std::int64_t bytes_needed(const model::ModelConfig& config,
+                                   const OptimizerOptions& options);
+
+ private:
+  bool takes_muon(const model::WeightSpec& w) const { return options_.muon && w.muon; }
+
+  OptimizerOptions options_;
+  std::int64_t steps_ = 0;
+  // AdamW's moments; Muon's momentum lies in first_. Laid out like the masters.
+  model::Buffer first_, second_, scratch_;
+};
+
+}  // namespace belay::train
