@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/progress.h"
+#include "base/units.h"
 #include "fault_env.h"
 
 namespace belay::base {
@@ -152,7 +153,7 @@ TEST(Progress, WritesALineEveryFiveSecondsElsewhere) {
   EXPECT_EQ(lines.back(), "x  12s in all\n");
 }
 
-TEST(Progress, NumbersAreShort) {
+TEST(Units, AreShort) {
   EXPECT_EQ(count_text(950), "950");
   EXPECT_EQ(count_text(12345), "12.3k");
   EXPECT_EQ(count_text(999600), "1.00M");
@@ -160,6 +161,10 @@ TEST(Progress, NumbersAreShort) {
   EXPECT_EQ(duration_text(192), "3m12s");
   EXPECT_EQ(duration_text(3840), "1h04m");
   EXPECT_EQ(duration_text(90000), "1d01h");
+  EXPECT_EQ(count_text(5e15), "5000T");
+  EXPECT_EQ(bytes_text(512), "512 B");
+  EXPECT_EQ(bytes_text(1023), "1.00 KiB");
+  EXPECT_EQ(bytes_text(std::uint64_t{64} << 30), "64.0 GiB");
 }
 
 }  // namespace

@@ -2,11 +2,10 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
-#include <cmath>
 #include <cstdio>
 
 #include "base/env.h"
+#include "base/units.h"
 
 namespace belay::base {
 namespace {
@@ -68,25 +67,6 @@ std::string Progress::compose(const State& state, double now) const {
         fmt::format("  {} left", duration_text(elapsed * (1 - state.fraction) / state.fraction));
   }
   return text;
-}
-
-std::string duration_text(double seconds) {
-  if (!(seconds >= 0) || seconds > 1e9) return "?";
-  const auto s = static_cast<std::int64_t>(std::llround(seconds));
-  if (s < 60) return fmt::format("{}s", s);
-  if (s < 3600) return fmt::format("{}m{:02}s", s / 60, s % 60);
-  if (s < 86400) return fmt::format("{}h{:02}m", s / 3600, s / 60 % 60);
-  return fmt::format("{}d{:02}h", s / 86400, s / 3600 % 24);
-}
-
-std::string count_text(double count) {
-  if (count < 999.5) return fmt::format("{:.0f}", count);
-  for (const auto& [unit, name] : {std::pair{1e3, "k"}, {1e6, "M"}, {1e9, "G"}, {1e12, "T"}}) {
-    const double scaled = count / unit;
-    if (scaled >= 999.5 && unit < 1e12) continue;
-    return fmt::format("{:.{}f}{}", scaled, scaled < 9.995 ? 2 : scaled < 99.95 ? 1 : 0, name);
-  }
-  return fmt::format("{:.3g}", count);
 }
 
 }  // namespace belay::base

@@ -50,9 +50,4 @@ class Progress {
   bool line_open_ = false;
 };
 
-/// "3m12s", "1h04m", "45s".
-std::string duration_text(double seconds);
-/// "950", "12.3k", "1.25M".
-std::string count_text(double count);
-
 }  // namespace belay::base

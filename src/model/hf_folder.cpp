@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/json.h"
+#include "base/units.h"
 #include "model/config_json.h"
 #include "model/weights.h"
 #include "store/safetensors.h"
@@ -97,11 +98,10 @@ Status check_memory(Env& env, const ModelConfig& config, const std::string& path
   const std::uint64_t need = static_cast<std::uint64_t>(config.n_params()) * sizeof(float);
   const std::uint64_t have = env.available_memory_bytes();
   if (have == 0 || need <= have) return {};
-  const auto mib = [](std::uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; };
   return base::resource_exhausted({.where = path,
                                    .what = "the weights do not fit in memory",
-                                   .seen = mib(need) + " as 32-bit floats",
-                                   .allowed = mib(have) + " available",
+                                   .seen = base::bytes_text(need) + " as 32-bit floats",
+                                   .allowed = base::bytes_text(have) + " available",
                                    .next = "free memory or use a smaller model"});
 }
 
