@@ -35,9 +35,7 @@ Status AtomicFile::write(std::span<const std::byte> bytes) {
   return file_->write(bytes);
 }
 
-Status AtomicFile::write(std::string_view text) {
-  return write(std::as_bytes(std::span(text)));
-}
+Status AtomicFile::write(std::string_view text) { return write(std::as_bytes(std::span(text))); }
 
 Status AtomicFile::commit() {
   BELAY_CHECK(file_ != nullptr, "commit twice");

@@ -13,9 +13,7 @@ std::uint64_t xxh3_64(std::span<const std::byte> bytes) {
   return XXH3_64bits(bytes.data(), bytes.size());
 }
 
-Xxh3::Xxh3() : state_(std::make_unique<State>()) {
-  XXH3_64bits_reset(&state_->xxh);
-}
+Xxh3::Xxh3() : state_(std::make_unique<State>()) { XXH3_64bits_reset(&state_->xxh); }
 Xxh3::~Xxh3() = default;
 Xxh3::Xxh3(Xxh3&&) noexcept = default;
 Xxh3& Xxh3::operator=(Xxh3&&) noexcept = default;
@@ -24,9 +22,7 @@ void Xxh3::update(std::span<const std::byte> bytes) {
   XXH3_64bits_update(&state_->xxh, bytes.data(), bytes.size());
 }
 
-std::uint64_t Xxh3::digest() const {
-  return XXH3_64bits_digest(&state_->xxh);
-}
+std::uint64_t Xxh3::digest() const { return XXH3_64bits_digest(&state_->xxh); }
 
 std::string hex64(std::uint64_t value) {
   std::string text(16, '0');

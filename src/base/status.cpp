@@ -11,22 +11,14 @@ struct Status::Fault {
 
 std::string_view code_name(Code code) {
   switch (code) {
-    case Code::kOk:
-      return "ok";
-    case Code::kInvalidArgument:
-      return "invalid argument";
-    case Code::kNotFound:
-      return "not found";
-    case Code::kCorrupt:
-      return "corrupt";
-    case Code::kUnsupported:
-      return "unsupported";
-    case Code::kResource:
-      return "resource exhausted";
-    case Code::kIo:
-      return "io";
-    case Code::kCancelled:
-      return "cancelled";
+    case Code::kOk: return "ok";
+    case Code::kInvalidArgument: return "invalid argument";
+    case Code::kNotFound: return "not found";
+    case Code::kCorrupt: return "corrupt";
+    case Code::kUnsupported: return "unsupported";
+    case Code::kResource: return "resource exhausted";
+    case Code::kIo: return "io";
+    case Code::kCancelled: return "cancelled";
   }
   return "?";
 }
