@@ -1,0 +1,64 @@
+// The verbs of the program: one file each. A verb declares its options (they are declared nowhere
+// else), and its run function turns them into a call of the library and a report.
+//
+//   void add_score(Verbs& verbs) {
+//     auto options = std::make_shared<Options>();
+//     CLI::App& verb = verbs.add({.name = "score", .about = "...", .examples = {...}},
+//                                [&verbs, options] { return run(verbs, *options); });
+//     verb.add_option("model", options->model, "...");
+//   }
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "base/env.h"
+#include "base/log.h"
+#include "base/status.h"
+
+namespace belay::cli {
+
+enum class ExitCode : std::uint8_t { kDone = 0, kFailed = 1, kWrongUsage = 2, kGateSaidNo = 3 };
+
+/// What a verb does. A failure is printed by the caller; kInvalidArgument counts as wrong usage.
+using Run = std::function<base::Result<ExitCode>()>;
+
+struct VerbInfo {
+  std::string name;
+  std::string about;                  // one sentence
+  std::vector<std::string> examples;  // whole command lines, without "belay "
+};
+
+class Verbs {
+ public:
+  Verbs(CLI::App& app, base::Env& machine, base::Log& messages)
+      : env(machine), log(messages), app_(app) {}
+
+  /// Adds a verb with --help, --config and its examples; options are added to what is returned.
+  CLI::App& add(const VerbInfo& info, Run run);
+  CLI::App& add(CLI::App& parent, const VerbInfo& info, Run run);
+
+  /// The run function of a verb that was added.
+  const Run& run_of(const CLI::App& verb) const { return run_.at(&verb); }
+
+  base::Env& env;
+  base::Log& log;
+  std::vector<std::string> command_line;  // as typed, the program's name first
+
+ private:
+  CLI::App& app_;
+  std::map<const CLI::App*, Run> run_;
+};
+
+/// One JSON document on stdout.
+void print_json(const nlohmann::ordered_json& document);
+
+void add_pretrain(Verbs& verbs);
+void add_score(Verbs& verbs);
+
+}  // namespace belay::cli
