@@ -35,9 +35,11 @@ function(belay_add_simd library)
     add_library(belay_simd_${isa} OBJECT ${sources})
     target_link_libraries(belay_simd_${isa} PRIVATE belay_common)
     target_compile_definitions(belay_simd_${isa} PRIVATE BELAY_ISA=${isa})
-    # Kernels are optimised in every build; a sanitized one would crawl otherwise.
+    if(NOT BELAY_SANITIZE)  # the sanitized scalar kernels take four minutes to compile at -O3
+      target_compile_options(belay_simd_${isa} PRIVATE -O3)
+    endif()
     target_compile_options(belay_simd_${isa} PRIVATE
-      -O3 -fno-math-errno -fno-trapping-math ${flags_${isa}}
+      -fno-math-errno -fno-trapping-math ${flags_${isa}}
       # GCC 12's own AVX-512 headers start from a value left undefined on purpose.
       -Wno-maybe-uninitialized -Wno-uninitialized)
     target_sources(${library} PRIVATE $<TARGET_OBJECTS:belay_simd_${isa}>)
