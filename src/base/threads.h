@@ -1,6 +1,7 @@
-// A small pool for fork-join loops over chunks. What a chunk computes must follow from its index alone:
-// chunks are handed out in any order to any worker, so results never depend on the number of threads.
-// Invariant: no allocation, no lock on the path of parallel(); idle workers spin briefly, then sleep.
+// A small pool for fork-join loops over chunks. What a chunk computes must follow from its index
+// alone: chunks are handed out in any order to any worker, so results never depend on the number of
+// threads. Invariant: no allocation, no lock on the path of parallel(); idle workers spin briefly,
+// then sleep.
 #pragma once
 
 #include <atomic>
@@ -10,7 +11,8 @@
 
 namespace belay::base {
 
-/// Threads worth starting here: the smaller of the affinity mask and the cgroup's CPU quota (at least 1).
+/// Threads worth starting here: the smaller of the affinity mask and the cgroup's CPU quota (at
+/// least 1).
 int usable_cpus();
 
 class ThreadPool {
@@ -28,9 +30,12 @@ class ThreadPool {
   template <class Body>
   void parallel(std::int64_t n_chunks, Body&& body) {
     using Plain = std::remove_reference_t<Body>;
-    run(n_chunks, [](void* self, std::int64_t chunk, int worker) noexcept {
-      (*static_cast<Plain*>(self))(chunk, worker);
-    }, const_cast<void*>(static_cast<const void*>(&body)));
+    run(
+        n_chunks,
+        [](void* self, std::int64_t chunk, int worker) noexcept {
+          (*static_cast<Plain*>(self))(chunk, worker);
+        },
+        const_cast<void*>(static_cast<const void*>(&body)));
   }
 
  private:

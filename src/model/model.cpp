@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <new>
 
 #include "base/rng.h"
 #include "base/status.h"
@@ -13,8 +12,6 @@ namespace {
 
 using tensor::DType;
 using tensor::View;
-
-constexpr std::int64_t kAlign = 4096;
 
 bool is_matrix(const WeightSpec& w) { return w.shape.rank() == 2; }
 
@@ -41,17 +38,6 @@ Sizes sizes_of(const std::vector<WeightSpec>& table, const ModelConfig& config, 
 
 }  // namespace
 
-void Buffer::Free::operator()(std::byte* p) const {
-  ::operator delete (p, std::align_val_t{kAlign});
-}
-
-Buffer::Buffer(std::int64_t bytes) : bytes_(bytes) {
-  if (bytes == 0) return;
-  const auto size = static_cast<std::size_t>(bytes);
-  data_.reset(static_cast<std::byte*>(::operator new (size, std::align_val_t{kAlign})));
-  std::memset(data_.get(), 0, size);
-}
-
 ModelBytes model_bytes(const ModelConfig& config, DType compute, bool trained) {
   const Sizes s = sizes_of(weight_table(config), config, compute);
   return {4 * s.floats, trained ? 4 * s.floats : 0, s.forward + (trained ? s.backward : 0)};
@@ -75,10 +61,10 @@ Model::Model(const ModelConfig& config, DType compute, bool trained, std::int64_
     forward += ops::packed_forward_shape(w.shape[0], w.shape[1]).count() * bytes;
     backward += ops::packed_backward_shape(w.shape[0], w.shape[1]).count() * bytes;
   }
-  master_ = Buffer(n_floats_ * 4);
-  gradient_ = Buffer(trained ? n_floats_ * 4 : 0);
-  forward_ = Buffer(forward);
-  backward_ = Buffer(trained ? backward : 0);
+  master_ = base::Buffer(n_floats_ * 4);
+  gradient_ = base::Buffer(trained ? n_floats_ * 4 : 0);
+  forward_ = base::Buffer(forward);
+  backward_ = base::Buffer(trained ? backward : 0);
   std::optional<ops::RopeScaling> scaling;
   if (config.llama3_rope) {
     const Llama3Rope& r = *config.llama3_rope;
@@ -139,7 +125,7 @@ View Model::gradient(std::size_t index) const {
   return {gradients() + offset_[index], table_[index].shape, DType::kF32};
 }
 
-View Model::packed(const Buffer& buffer, std::size_t index, bool forward) const {
+View Model::packed(const base::Buffer& buffer, std::size_t index, bool forward) const {
   const tensor::Shape& s = table_[index].shape;
   const std::int64_t at = forward ? packed_forward_[index] : packed_backward_[index];
   return {buffer.data() + at,

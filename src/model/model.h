@@ -3,9 +3,9 @@
 // alone.
 #pragma once
 
-#include <memory>
 #include <vector>
 
+#include "base/buffer.h"
 #include "base/context.h"
 #include "model/config.h"
 #include "model/weights.h"
@@ -14,22 +14,6 @@
 #include "tensor/tape.h"
 
 namespace belay::model {
-
-/// Aligned memory of floats or packed words, zero-filled.
-class Buffer {
- public:
-  Buffer() = default;
-  explicit Buffer(std::int64_t bytes);
-  std::byte* data() const { return data_.get(); }
-  std::int64_t bytes() const { return bytes_; }
-
- private:
-  struct Free {
-    void operator()(std::byte* p) const;
-  };
-  std::unique_ptr<std::byte, Free> data_;
-  std::int64_t bytes_ = 0;
-};
 
 /// Bytes that a Model takes, without taking them.
 struct ModelBytes {
@@ -78,7 +62,7 @@ class Model {
   bool frozen(std::size_t index) const { return frozen_[index]; }
 
  private:
-  tensor::View packed(const Buffer& buffer, std::size_t index, bool forward) const;
+  tensor::View packed(const base::Buffer& buffer, std::size_t index, bool forward) const;
 
   ModelConfig config_;
   std::vector<WeightSpec> table_;
@@ -89,7 +73,7 @@ class Model {
   std::vector<std::int64_t> offset_;                            // in floats
   std::vector<std::int64_t> packed_forward_, packed_backward_;  // in bytes; -1: not a matrix
   std::vector<bool> frozen_;
-  Buffer master_, gradient_, forward_, backward_;
+  base::Buffer master_, gradient_, forward_, backward_;
   ops::RopeTable rope_;
 };
 

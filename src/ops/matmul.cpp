@@ -105,61 +105,96 @@ void multiply(base::Context& ctx, const Product& p) {
   });
 }
 
-std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t k, DType dtype,
-                                         int n_threads) {
-  const Index words = words_of(m, dtype), block = words_of(reduction_block(m), dtype);
-  const Index tiles = ceil_div(simd::kTileColumns, simd::kRowTile);
-  return 4 * (words * round_up(k, kPanel) + n_threads * tiles * simd::tile_stride(block));
+namespace {
+
+/// Both operands of dy^T x, packed: x as panels [block][panel][words][64], dy as tiles
+/// [block][tile][words][6], blocks of reduction_block(m) rows; the last block may be shorter.
+struct Packed {
+  Index m, n, k, pair, block, panels, tiles;
+  Word *x, *dy;
+
+  Packed(const OuterProduct& p, DType dtype)
+      : m(p.m),
+        n(p.n),
+        k(p.k),
+        pair(pair_of(dtype)),
+        block(reduction_block(p.m)),
+        panels(ceil_div(p.k, kPanel)),
+        tiles(ceil_div(p.n, simd::kRowTile)),
+        x(reinterpret_cast<Word*>(p.scratch)),
+        dy(x + ceil_div(p.m, block) * (block / pair) * panels * kPanel) {}
+  Index blocks() const { return ceil_div(m, block); }
+  Index words(Index b) const { return ceil_div(std::min(block, m - b * block), pair); }
+  Word* panel(Index b, Index i) const {
+    return x + b * (block / pair) * panels * kPanel + i * words(b) * kPanel;
+  }
+  Word* tile(Index b, Index i) const {
+    return dy + b * tiles * simd::tile_stride(block / pair) + i * simd::tile_stride(words(b));
+  }
+};
+
+constexpr Index kStrip =
+    32;  // rows packed by one task: read whole, written to every panel and tile
+
+/// Packs rows [row, row + rows) of x and dy, which lie in one block.
+void pack_strip(const Kernels& kern, const OuterProduct& p, const Packed& to, Index row,
+                Index rows) {
+  const bool bf16 = p.x.dtype == DType::kBF16;
+  const Index b = row / to.block, word = (row - b * to.block) / to.pair;
+  for (Index i = 0; i < to.panels; ++i) {
+    Word* dst = to.panel(b, i) + word * kPanel;
+    const Index n = std::min(kPanel, p.k - i * kPanel), from = row * p.ldx + i * kPanel;
+    if (bf16) {
+      kern.pack_columns_bf16(dst, kPanel, reinterpret_cast<const std::uint16_t*>(p.x.b16() + from),
+                             p.ldx, rows, n);
+    } else {
+      kern.pack_columns_f32(dst, kPanel, p.x.f32() + from, p.ldx, rows, n);
+    }
+  }
+  const Index stride = simd::tile_stride(to.words(b));
+  for (Index c = 0; c < p.n; c += simd::kTileColumns) {
+    Word* dst = to.tile(b, c / simd::kRowTile) + word * simd::kRowTile;
+    const Index n = std::min(simd::kTileColumns, p.n - c), from = row * p.ld_dy + c;
+    if (bf16) {
+      kern.pack_tiles_bf16(dst, stride, reinterpret_cast<const std::uint16_t*>(p.dy.b16() + from),
+                           p.ld_dy, rows, n);
+    } else {
+      kern.pack_tiles_f32(dst, stride, p.dy.f32() + from, p.ld_dy, rows, n);
+    }
+  }
+}
+
+}  // namespace
+
+std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t n, std::int64_t k,
+                                         DType dtype) {
+  const Index block = reduction_block(m), blocks = ceil_div(m, block),
+              words = block / pair_of(dtype);
+  return 4 * blocks *
+         (words * round_up(k, kPanel) + ceil_div(n, simd::kRowTile) * simd::tile_stride(words));
 }
 
 void multiply_transposed(base::Context& ctx, const OuterProduct& p) {
   const Kernels& kern = simd::kernels(ctx.isa);
   const DType dtype = p.x.dtype;
-  const bool bf16 = dtype == DType::kBF16;
-  const Index pair = pair_of(dtype), block = reduction_block(p.m), block_words = block / pair;
-  const Index blocks = ceil_div(p.m, block), panels = ceil_div(p.k, kPanel);
-  auto* packed = reinterpret_cast<Word*>(p.scratch);  // [block][panel][words][64]
-  const Index panel_words = block_words * kPanel;
-  const Index tile_words = simd::tile_stride(block_words);
-  Word* tiles = packed + words_of(p.m, dtype) * panels * kPanel;
-  // x, packed once: the last block may be shorter, its panels then lie closer.
-  const auto panel_at = [&](Index b, Index panel) {
-    const Index words = std::min(block_words, words_of(p.m - b * block, dtype));
-    return packed + b * panel_words * panels + panel * words * kPanel;
-  };
-  ctx.threads.parallel(blocks * panels, [&](std::int64_t i, int) {
-    const Index b = i / panels, panel = i % panels, column = panel * kPanel;
-    const Index rows = std::min(block, p.m - b * block), n = std::min(kPanel, p.k - column);
-    const Index from = b * block * p.ldx + column;
-    if (bf16) {
-      kern.pack_columns_bf16(panel_at(b, panel), kPanel,
-                             reinterpret_cast<const std::uint16_t*>(p.x.b16() + from), p.ldx, rows,
-                             n);
-    } else {
-      kern.pack_columns_f32(panel_at(b, panel), kPanel, p.x.f32() + from, p.ldx, rows, n);
-    }
+  const Packed packed(p, dtype);
+  for_chunks(ctx, p.m, kStrip, [&](std::int64_t row, std::int64_t end, int) {
+    pack_strip(kern, p, packed, row, end - row);
   });
   const auto gemm = gemm_of(kern, dtype);
-  const Index chunks = ceil_div(p.n, simd::kTileColumns);
-  const Index group = ceil_div(panels, std::min(panels, ceil_div(kMinTasks / 2, chunks)));
-  ctx.threads.parallel(chunks * ceil_div(panels, group), [&](std::int64_t task, int worker) {
+  const Index chunks = ceil_div(p.n, simd::kTileColumns), panels = packed.panels;
+  const Index group = ceil_div(panels, std::min(panels, ceil_div(kMinTasks, chunks)));
+  ctx.threads.parallel(chunks * ceil_div(panels, group), [&](std::int64_t task, int) {
     const Index row = task % chunks * simd::kTileColumns, first = task / chunks * group;
-    const Index m = std::min(simd::kTileColumns, p.n - row);
-    Word* a = tiles + worker * ceil_div(simd::kTileColumns, simd::kRowTile) * tile_words;
-    for (Index b = 0; b < blocks; ++b) {
-      const Index rows = std::min(block, p.m - b * block), words = words_of(rows, dtype);
-      const Index from = b * block * p.ld_dy + row;
-      if (bf16) {
-        kern.pack_tiles_bf16(a, reinterpret_cast<const std::uint16_t*>(p.dy.b16() + from), p.ld_dy,
-                             rows, m);
-      } else {
-        kern.pack_tiles_f32(a, p.dy.f32() + from, p.ld_dy, rows, m);
-      }
+    for (Index b = 0; b < packed.blocks(); ++b) {
+      const Index words = packed.words(b);
       for (Index panel = first; panel < std::min(panels, first + group); ++panel) {
         GemmPanel g{};
-        g.a = a, g.a_row = 1, g.a_step = simd::kRowTile, g.a_tile = simd::tile_stride(words);
-        g.b = panel_at(b, panel), g.b_step = kPanel;
-        g.m = m, g.n = std::min(kPanel, p.k - panel * kPanel), g.k = words, g.k_block = words;
+        g.a = packed.tile(b, row / simd::kRowTile), g.a_row = 1, g.a_step = simd::kRowTile;
+        g.a_tile = simd::tile_stride(words);
+        g.b = packed.panel(b, panel), g.b_step = kPanel;
+        g.m = std::min(simd::kTileColumns, p.n - row), g.n = std::min(kPanel, p.k - panel * kPanel);
+        g.k = words, g.k_block = words;
         g.c = p.dw.f32() + row * p.k + panel * kPanel, g.ldc = p.k, g.add = p.add || b > 0;
         gemm(g);
       }

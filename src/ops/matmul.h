@@ -43,8 +43,8 @@ struct OuterProduct {
   std::byte* scratch = nullptr;
 };
 void multiply_transposed(base::Context& ctx, const OuterProduct& p);
-std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t k, DType dtype,
-                                         int n_threads);
+std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t n, std::int64_t k,
+                                         DType dtype);
 
 /// Cuts [0, n) into chunks of `chunk`; body(begin, end, worker).
 template <class Body>

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <new>
 
 namespace belay::tensor {
 namespace {
@@ -31,11 +30,6 @@ double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-std::byte* take(std::int64_t bytes) {
-  const auto size = static_cast<std::size_t>(std::max<std::int64_t>(bytes, kAlignment));
-  return static_cast<std::byte*>(::operator new (size, std::align_val_t{4096}));
-}
-
 }  // namespace
 
 std::int64_t Exec::measure(base::Context& ctx, const Tape& tape) {
@@ -46,8 +40,7 @@ Exec::Exec(base::Context& ctx, Tape tape)
     : ctx_(ctx),
       tape_(std::move(tape)),
       plan_(plan_memory(tape_, scratch_of(ctx, tape_))),
-      arena_(take(plan_.arena_bytes),
-             [](std::byte* p) { ::operator delete (p, std::align_val_t{4096}); }) {
+      arena_(plan_.arena_bytes) {
   for (const Node& n : tape_.nodes()) {
     Bound b;
     b.in = resolve(n.in);
@@ -78,14 +71,14 @@ std::vector<View> Exec::resolve(const std::vector<Id>& ids) const {
 View Exec::view(Id id) const {
   const Value& v = tape_.value(id);
   const std::int64_t offset = plan_.offset[static_cast<std::size_t>(id)];
-  void* data = v.is_external ? v.external : offset < 0 ? nullptr : arena_.get() + offset;
+  void* data = v.is_external ? v.external : offset < 0 ? nullptr : arena_.data() + offset;
   return {data, v.shape, v.dtype};
 }
 
 View Exec::grad(Id id) const { return tape_.grad(id) == kNone ? View{} : view(tape_.grad(id)); }
 
 void Exec::replay(bool add_weight_grads) {
-  std::byte* scratch = arena_.get() + plan_.scratch_offset;
+  std::byte* scratch = arena_.data() + plan_.scratch_offset;
   for (std::size_t i = 0; i < bound_.size(); ++i) {
     const Node& n = tape_.nodes()[i];
     Bound& b = bound_[i];

@@ -4,10 +4,10 @@
 
 #include <cstddef>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
+#include "base/buffer.h"
 #include "tensor/plan.h"
 #include "tensor/tape.h"
 
@@ -55,7 +55,7 @@ class Exec {
   base::Context& ctx_;
   Tape tape_;
   Plan plan_;
-  std::unique_ptr<std::byte, void (*)(std::byte*)> arena_;
+  base::Buffer arena_;
   std::vector<Bound> bound_;
   bool profiling_ = false;
 };

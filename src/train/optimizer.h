@@ -39,7 +39,7 @@ class Optimizer {
   OptimizerOptions options_;
   std::int64_t steps_ = 0;
   // AdamW's moments; Muon's momentum lies in first_. Laid out like the masters.
-  model::Buffer first_, second_, scratch_;
+  base::Buffer first_, second_, scratch_;
 };
 
 }  // namespace belay::train

@@ -22,14 +22,20 @@ constexpr int kVectors = 4;
 constexpr int kVectors = 1;
 #endif
 
-template <class Madd, int MR, int NV>
-BELAY_INLINE void product(const GemmPanel& g, const Word* a, const Word* b, Index k,
-                          F32x16 (&acc)[MR][NV]) {
+/// Calls body(row, vector) for a tile, unrolled.
+template <int MR, int NV, class Body>
+BELAY_INLINE void each(Body body) {
 #pragma GCC unroll 8
   for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) acc[r][v] = set1(0.0f);
+    for (int v = 0; v < NV; ++v) body(r, v);
   }
+}
+
+template <class Madd, int MR, int NV>
+BELAY_INLINE void product(const GemmPanel& g, const Word* a, const Word* b, Index k,
+                          F32x16 (&acc)[MR][NV]) {
+  each<MR, NV>([&](int r, int v) BELAY_LAMBDA { acc[r][v] = set1(0.0f); });
   const Index row = g.a_row, step = g.a_step, b_step = g.b_step;
 #pragma GCC unroll 1
   for (Index i = 0; i < k; ++i, a += step, b += b_step) {
@@ -58,8 +64,7 @@ BELAY_INLINE void put(const GemmPanel& g, Index row, Index column, F32x16 v, Ind
   }
   float* c = g.c + row * g.ldc + column;
   if (g.scale != nullptr) {
-    const F32x16 old = n >= 16 ? load(c) : load_n(c, n);
-    v = fma(old, set1(g.scale[row]), v);
+    v = fma(n >= 16 ? load(c) : load_n(c, n), set1(g.scale[row]), v);
   } else if (g.add) {
     v = add(n >= 16 ? load(c) : load_n(c, n), v);
   }
@@ -69,35 +74,73 @@ BELAY_INLINE void put(const GemmPanel& g, Index row, Index column, F32x16 v, Ind
     store_n(c, v, n);
 }
 
+/// Stores a tile; the common cases, whole and without bias, have straight loops.
+template <int MR, int NV>
+BELAY_INLINE void put_tile(const GemmPanel& g, Index row, Index column, F32x16 (&acc)[MR][NV]) {
+  if (g.n - column < NV * 16 || g.bias != nullptr) {
+    each<MR, NV>([&](int r, int v) BELAY_LAMBDA {
+      const Index at = column + v * 16;
+      if (at < g.n) put(g, row + r, at, acc[r][v], g.n - at);
+    });
+    return;
+  }
+  if (g.y != nullptr) {
+    std::uint16_t* y = g.y + row * g.ldc + column;
+    each<MR, NV>([&](int r, int v) BELAY_LAMBDA { store_b(y + r * g.ldc + v * 16, acc[r][v]); });
+    return;
+  }
+  float* c = g.c + row * g.ldc + column;
+  if (g.scale != nullptr) {
+    const float* scale = g.scale + row;
+    each<MR, NV>([&](int r, int v) BELAY_LAMBDA {
+      float* p = c + r * g.ldc + v * 16;
+      store(p, fma(load(p), set1(scale[r]), acc[r][v]));
+    });
+  } else if (g.add) {
+    each<MR, NV>([&](int r, int v) BELAY_LAMBDA {
+      float* p = c + r * g.ldc + v * 16;
+      store(p, add(load(p), acc[r][v]));
+    });
+  } else {
+    each<MR, NV>([&](int r, int v) BELAY_LAMBDA { store(c + r * g.ldc + v * 16, acc[r][v]); });
+  }
+}
+
+template <class Madd, int MR, int NV>
+BELAY_INLINE void one_block(const GemmPanel& g, const Word* a, const Word* b, Index row,
+                            Index column) {
+  F32x16 acc[MR][NV];
+  product<Madd, MR, NV>(g, a, b, g.k, acc);
+  put_tile<MR, NV>(g, row, column, acc);
+}
+
+/// sum = or += the product over words [k0, k0 + k).
+template <class Madd, int MR, int NV>
+BELAY_INLINE void block_sum(const GemmPanel& g, const Word* a, const Word* b, Index k0, Index k,
+                            float (&sum)[MR][NV * 16]) {
+  F32x16 acc[MR][NV];
+  product<Madd, MR, NV>(g, a + k0 * g.a_step, b + k0 * g.b_step, k, acc);
+  if (k0 == 0) {
+    each<MR, NV>([&](int r, int v) BELAY_LAMBDA { store(sum[r] + v * 16, acc[r][v]); });
+  } else {
+    each<MR, NV>([&](int r, int v) BELAY_LAMBDA {
+      store(sum[r] + v * 16, add(load(sum[r] + v * 16), acc[r][v]));
+    });
+  }
+}
+
 template <class Madd, int MR, int NV>
 void tile(const GemmPanel& g, Index row, Index column) {
   const Word* a = g.a + (g.a_tile != 0 ? row / kRowTile * g.a_tile : row * g.a_row);
   const Word* b = g.b + column;
+  if (g.k <= g.k_block) return one_block<Madd, MR, NV>(g, a, b, row, column);
+  float sum[MR][NV * 16];
+  for (Index k0 = 0; k0 < g.k; k0 += g.k_block) {
+    block_sum<Madd, MR, NV>(g, a, b, k0, g.k - k0 < g.k_block ? g.k - k0 : g.k_block, sum);
+  }
   F32x16 acc[MR][NV];
-  if (g.k <= g.k_block) {
-    product<Madd, MR, NV>(g, a, b, g.k, acc);
-  } else {
-    float sum[MR][NV * 16];
-    for (Index k0 = 0; k0 < g.k; k0 += g.k_block) {
-      const Index k = g.k - k0 < g.k_block ? g.k - k0 : g.k_block;
-      product<Madd, MR, NV>(g, a + k0 * g.a_step, b + k0 * g.b_step, k, acc);
-      for (int r = 0; r < MR; ++r) {
-        for (int v = 0; v < NV; ++v) {
-          const F32x16 total =
-              k0 == 0 ? acc[r][v] : simd::BELAY_ISA::add(load(sum[r] + v * 16), acc[r][v]);
-          store(sum[r] + v * 16, total);
-        }
-      }
-    }
-    for (int r = 0; r < MR; ++r) {
-      for (int v = 0; v < NV; ++v) acc[r][v] = load(sum[r] + v * 16);
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < MR; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) put(g, row + r, column + v * 16, acc[r][v], g.n - column - v * 16);
-  }
+  each<MR, NV>([&](int r, int v) BELAY_LAMBDA { acc[r][v] = load(sum[r] + v * 16); });
+  put_tile<MR, NV>(g, row, column, acc);
 }
 
 template <class Madd, int NV>
@@ -181,19 +224,31 @@ void pack_columns(Word* dst, Index step, const typename Source::Element* src, In
 }
 
 template <class Source>
-void pack_tiles(Word* dst, const typename Source::Element* src, Index ld, Index k, Index n) {
-  const Index stride = tile_stride((k + Source::kPair - 1) / Source::kPair);
+void pack_tiles(Word* dst, Index stride, const typename Source::Element* src, Index ld, Index k,
+                Index n) {
+  constexpr Index kDeep = 8, kWide = kTileColumns + 16;
   const Index tiles = (n + kRowTile - 1) / kRowTile;
-  Word row[kTileColumns + 16] = {};
-  for (Index i = 0; i < k; i += Source::kPair, dst += kRowTile) {
-    const auto* p = src + i * ld;
-    const auto* q = Source::kPair == 2 && i + 1 < k ? p + ld : nullptr;
-    for (Index c = 0; c < n; c += 16) {
-      store_w(row + c, Source::down(p + c, q == nullptr ? nullptr : q + c, n - c));
+  Word rows[kDeep * kWide] = {};
+  for (Index i = 0; i < k; i += kDeep * Source::kPair, dst += kDeep * kRowTile) {
+    Index deep = 0;
+    for (; deep < kDeep && i + deep * Source::kPair < k; ++deep) {
+      const auto* p = src + (i + deep * Source::kPair) * ld;
+      const auto* q = Source::kPair == 2 && i + deep * Source::kPair + 1 < k ? p + ld : nullptr;
+      for (Index c = 0; c < n; c += 16) {
+        store_w(rows + deep * kWide + c,
+                Source::down(p + c, q == nullptr ? nullptr : q + c, n - c));
+      }
     }
-    // Eight words where six belong: the two too many are overwritten by the next row.
+    // Eight words where six belong: the two too many are overwritten by the next row of the tile;
+    // in the last row only six are written, since the next strip may be another worker's.
     for (Index t = 0; t < tiles; ++t) {
-      __builtin_memcpy(dst + t * stride, row + t * kRowTile, 8 * sizeof(Word));
+      Word* to = dst + t * stride;
+      const Word* from = rows + t * kRowTile;
+      for (Index d = 0; d + 1 < deep; ++d) {
+        __builtin_memcpy(to + d * kRowTile, from + d * kWide, 8 * sizeof(Word));
+      }
+      __builtin_memcpy(to + (deep - 1) * kRowTile, from + (deep - 1) * kWide,
+                       kRowTile * sizeof(Word));
     }
   }
 }

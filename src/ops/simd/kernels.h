@@ -141,9 +141,11 @@ struct Kernels {
                             Index n);
   void (*pack_columns_to_bf16)(Word* dst, Index step, const float* src, Index ld, Index k, Index n);
   // pack_tiles_*: src [k, n], n <= kTileColumns, as A operand: [n / kRowTile][words][kRowTile],
-  // tiles tile_stride(words) apart.
-  void (*pack_tiles_f32)(Word* dst, const float* src, Index ld, Index k, Index n);
-  void (*pack_tiles_bf16)(Word* dst, const std::uint16_t* src, Index ld, Index k, Index n);
+  // tiles `stride` words apart.
+  void (*pack_tiles_f32)(Word* dst, Index stride, const float* src, Index ld, Index k, Index n);
+  void (*pack_tiles_bf16)(Word* dst, Index stride, const std::uint16_t* src, Index ld, Index k,
+                          Index n);
+
   void (*pack_rows_f32)(Word* dst, Index step, const float* src, Index ld, Index k, Index n);
   void (*pack_rows_bf16)(Word* dst, Index step, const std::uint16_t* src, Index ld, Index k,
                          Index n);

@@ -18,6 +18,7 @@
 #endif
 
 #define BELAY_INLINE inline __attribute__((always_inline))
+#define BELAY_LAMBDA __attribute__((always_inline))
 
 namespace belay::ops::simd::BELAY_ISA {
 
