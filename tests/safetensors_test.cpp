@@ -50,85 +50,86 @@ struct Hostile {
   std::string what;
 };
 
+const std::string kX = "tensor 'x': ";
+const Hostile kHostile[] = {
+    {R"([])", 0, "header", "does not begin with {"},
+    {R"({"x":1})", 0, "tensor 'x'", "is not an object"},
+    {R"({"x":[]})", 0, "tensor 'x'", "is not an object"},
+    {R"({"x":{}})", 0, kX + "dtype", "is missing"},
+    {R"({"x":{"dtype":"F32","shape":[1]}})", 4, kX + "data_offsets", "is missing"},
+    {R"({"x":{"dtype":"F32","data_offsets":[0,4]}})", 4, kX + "shape", "is missing"},
+    {R"({"x":{"dtype":7,"shape":[1],"data_offsets":[0,4]}})", 4, kX + "dtype", "not a string"},
+    {R"({"x":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}})", 4, kX + "dtype", "seen 'F33'"},
+    {R"({"x":{"dtype":"F32","shape":4,"data_offsets":[0,4]}})", 4, kX + "shape", "not an array"},
+    {R"({"x":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4, kX + "shape", "seen -1"},
+    {R"({"x":{"dtype":"F32","shape":[1.0],"data_offsets":[0,4]}})", 4, kX + "shape", "1.0"},
+    {R"({"x":{"dtype":"F32","shape":[1e0],"data_offsets":[0,4]}})", 4, kX + "shape", "1e0"},
+    {R"({"x":{"dtype":"F32","shape":["1"],"data_offsets":[0,4]}})", 4, kX + "shape", "'1'"},
+    {R"({"x":{"dtype":"F32","shape":[[1]],"data_offsets":[0,4]}})", 4, kX + "shape", "an array"},
+    {R"({"x":{"dtype":"F32","shape":[null],"data_offsets":[0,4]}})", 4, kX + "shape", "null"},
+    {R"({"x":{"dtype":"F32","shape":[true],"data_offsets":[0,4]}})", 4, kX + "shape", "truth"},
+    {R"({"x":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,4]}})", 4,
+     kX + "shape", "18446744073709551615"},
+    {R"({"x":{"dtype":"F32","shape":[99999999999999999999],"data_offsets":[0,4]}})", 4,
+     kX + "shape", "99999999999999999999"},
+    {R"({"x":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", 0,
+     kX + "shape", "too large"},
+    {R"({"x":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,0]}})", 0, kX + "shape",
+     "too large"},
+    {R"({"x":{"dtype":"F32","shape":[9223372036854775807,9223372036854775807,0],)"
+     R"("data_offsets":[0,0]}})",
+     0, kX + "shape", "too large"},
+    {R"({"x":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]}})", 4, kX + "shape",
+     "too many dimensions"},
+    {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", 4, kX + "data_offsets",
+     "ends before it begins"},
+    {R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 4, kX + "data_offsets",
+     "reaches outside the file (seen [0, 8]; allowed at most 4)"},
+    {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,18446744073709551615]}})", 4,
+     kX + "data_offsets", "outside the file"},
+    {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[-4,0]}})", 4, kX + "data_offsets", "-4"},
+    {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4.0]}})", 4, kX + "data_offsets", "4.0"},
+    {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0]}})", 4, kX + "data_offsets", "two"},
+    {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4,4]}})", 4, kX + "data_offsets", "two"},
+    {R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4, kX + "data_offsets",
+     "does not fit dtype and shape (seen 4 bytes; allowed 8 bytes"},
+    {R"({"x":{"dtype":"F4","shape":[3],"data_offsets":[0,1]}})", 1, kX + "data_offsets", "fit"},
+    {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8, kX + "data_offsets", "gap"},
+    {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 8, "", "after the last tensor"},
+    {R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+     R"("x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+     8, kX + "data_offsets", "overlaps"},
+    {R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+     R"("x":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}})",
+     12, kX + "data_offsets", "gap"},
+    {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+     R"("x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+     8, "", "names 'x' twice"},
+    {R"({"x":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4, "tensor 'x'",
+     "has the key 'dtype' twice"},
+    {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"device":"cpu"}})", 4, "tensor 'x'",
+     "has an unknown field (seen 'device'"},
+    {R"({"__metadata__":{"a":1}})", 0, "__metadata__: 'a'", "not a string"},
+    {R"({"__metadata__":{"a":{}}})", 0, "__metadata__: 'a'", "not a string"},
+    {R"({"__metadata__":{"a":"1","a":"2"}})", 0, "__metadata__", "has the key 'a' twice"},
+    {R"({"__metadata__":[]})", 0, "__metadata__", "is not an object"},
+    {R"({"__metadata__":{},"__metadata__":{}})", 0, "", "names '__metadata__' twice"},
+    {R"({"__metadata__":{"xxh3:y":"0123456789abcdef"}})", 0, "__metadata__: 'xxh3:y'",
+     "not in the file"},
+    {R"({"__metadata__":{"xxh3:x":"0123"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+     4, "__metadata__: 'xxh3:x'", "not a checksum"},
+    {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}} {})", 4, "", "not valid JSON"},
+    {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]})", 4, "", "not valid JSON"},
+    {"{\"\xff\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "",
+     "not valid JSON"},
+    {R"({"\u001b[2J":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4, "tensor '\\x1b[2J'",
+     "-1"},
+    {"{" + std::string(100'000, '['), 0, "", "not valid JSON"},
+    {"{\"x\":" + std::string(100'000, '['), 0, "tensor 'x'", "is not an object"},
+};
+
 TEST(SafetensorsReader, HostileHeadersAreRefusedByFileAndField) {
-  const std::string x = "tensor 'x': ";
-  const Hostile kTable[] = {
-      {R"([])", 0, "header", "does not begin with {"},
-      {R"({"x":1})", 0, "tensor 'x'", "is not an object"},
-      {R"({"x":[]})", 0, "tensor 'x'", "is not an object"},
-      {R"({"x":{}})", 0, x + "dtype", "is missing"},
-      {R"({"x":{"dtype":"F32","shape":[1]}})", 4, x + "data_offsets", "is missing"},
-      {R"({"x":{"dtype":"F32","data_offsets":[0,4]}})", 4, x + "shape", "is missing"},
-      {R"({"x":{"dtype":7,"shape":[1],"data_offsets":[0,4]}})", 4, x + "dtype", "not a string"},
-      {R"({"x":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}})", 4, x + "dtype", "seen 'F33'"},
-      {R"({"x":{"dtype":"F32","shape":4,"data_offsets":[0,4]}})", 4, x + "shape", "not an array"},
-      {R"({"x":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4, x + "shape", "seen -1"},
-      {R"({"x":{"dtype":"F32","shape":[1.0],"data_offsets":[0,4]}})", 4, x + "shape", "1.0"},
-      {R"({"x":{"dtype":"F32","shape":[1e0],"data_offsets":[0,4]}})", 4, x + "shape", "1e0"},
-      {R"({"x":{"dtype":"F32","shape":["1"],"data_offsets":[0,4]}})", 4, x + "shape", "'1'"},
-      {R"({"x":{"dtype":"F32","shape":[[1]],"data_offsets":[0,4]}})", 4, x + "shape", "an array"},
-      {R"({"x":{"dtype":"F32","shape":[null],"data_offsets":[0,4]}})", 4, x + "shape", "null"},
-      {R"({"x":{"dtype":"F32","shape":[true],"data_offsets":[0,4]}})", 4, x + "shape", "truth"},
-      {R"({"x":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,4]}})", 4,
-       x + "shape", "18446744073709551615"},
-      {R"({"x":{"dtype":"F32","shape":[99999999999999999999],"data_offsets":[0,4]}})", 4,
-       x + "shape", "99999999999999999999"},
-      {R"({"x":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", 0,
-       x + "shape", "too large"},
-      {R"({"x":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,0]}})", 0,
-       x + "shape", "too large"},
-      {R"({"x":{"dtype":"F32","shape":[9223372036854775807,9223372036854775807,0],)"
-       R"("data_offsets":[0,0]}})",
-       0, x + "shape", "too large"},
-      {R"({"x":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]}})", 4, x + "shape",
-       "too many dimensions"},
-      {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", 4, x + "data_offsets",
-       "ends before it begins"},
-      {R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 4, x + "data_offsets",
-       "reaches outside the file (seen [0, 8]; allowed at most 4)"},
-      {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,18446744073709551615]}})", 4,
-       x + "data_offsets", "outside the file"},
-      {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[-4,0]}})", 4, x + "data_offsets", "-4"},
-      {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4.0]}})", 4, x + "data_offsets", "4.0"},
-      {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0]}})", 4, x + "data_offsets", "two"},
-      {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4,4]}})", 4, x + "data_offsets", "two"},
-      {R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4, x + "data_offsets",
-       "does not fit dtype and shape (seen 4 bytes; allowed 8 bytes"},
-      {R"({"x":{"dtype":"F4","shape":[3],"data_offsets":[0,1]}})", 1, x + "data_offsets", "fit"},
-      {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8, x + "data_offsets", "gap"},
-      {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 8, "", "after the last tensor"},
-      {R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
-       R"("x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
-       8, x + "data_offsets", "overlaps"},
-      {R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
-       R"("x":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}})",
-       12, x + "data_offsets", "gap"},
-      {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
-       R"("x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
-       8, "", "names 'x' twice"},
-      {R"({"x":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4, "tensor 'x'",
-       "has the key 'dtype' twice"},
-      {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"device":"cpu"}})", 4, "tensor 'x'",
-       "has an unknown field (seen 'device'"},
-      {R"({"__metadata__":{"a":1}})", 0, "__metadata__: 'a'", "not a string"},
-      {R"({"__metadata__":{"a":{}}})", 0, "__metadata__: 'a'", "not a string"},
-      {R"({"__metadata__":{"a":"1","a":"2"}})", 0, "__metadata__", "has the key 'a' twice"},
-      {R"({"__metadata__":[]})", 0, "__metadata__", "is not an object"},
-      {R"({"__metadata__":{},"__metadata__":{}})", 0, "", "names '__metadata__' twice"},
-      {R"({"__metadata__":{"xxh3:y":"0123456789abcdef"}})", 0, "__metadata__: 'xxh3:y'",
-       "not in the file"},
-      {R"({"__metadata__":{"xxh3:x":"0123"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
-       4, "__metadata__: 'xxh3:x'", "not a checksum"},
-      {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}} {})", 4, "", "not valid JSON"},
-      {R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]})", 4, "", "not valid JSON"},
-      {"{\"\xff\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "",
-       "not valid JSON"},
-      {R"({"\u001b[2J":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4, "tensor '\\x1b[2J'",
-       "-1"},
-      {"{" + std::string(100'000, '['), 0, "", "not valid JSON"},
-      {"{\"x\":" + std::string(100'000, '['), 0, "tensor 'x'", "is not an object"},
-  };
-  for (const Hostile& row : kTable) {
+  for (const Hostile& row : kHostile) {
     EXPECT_THAT(open_fault(file_of(row.header, row.data_bytes)),
                 AllOf(HasSubstr("w.safetensors: " + row.where), HasSubstr(row.what)))
         << row.header.substr(0, 200);
@@ -150,6 +151,15 @@ TEST(SafetensorsReader, HostileLengthsAreRefused) {
   EXPECT_THAT(open_fault(with_length(UINT64_MAX - 7, "{}")), HasSubstr("length is out of range"));
   EXPECT_EQ(open_fault(with_length(2, "{}")), "ok");
   EXPECT_EQ(open_fault(with_length(8, "{}      ")), "ok");
+}
+
+TEST(SafetensorsReader, TooManyTensorsAreRefused) {
+  std::string header = "{";
+  for (std::size_t i = 0; i <= kMaxTensors; ++i) {
+    header += (i == 0 ? "\"" : ",\"") + std::to_string(i) +
+              R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
+  }
+  EXPECT_THAT(open_fault(file_of(header + "}", 0)), HasSubstr("names too many tensors"));
 }
 
 TEST(SafetensorsReader, EveryTruncationIsRefused) {

@@ -195,6 +195,11 @@ class HeaderWalk final : public nlohmann::json_sax<json> {
     seen_ = {};
     n_offsets_ = 0;
     want_ = Want::kEntry;
+    if (names_.size() == kMaxTensors) {
+      return fail(corrupt({.where = std::string(file_),
+                           .what = "names too many tensors",
+                           .allowed = "at most " + std::to_string(kMaxTensors)}));
+    }
     if (names_.insert(name).second) return true;
     return fail(
         corrupt({.where = std::string(file_), .what = "names " + printable(name) + " twice"}));

@@ -47,6 +47,7 @@ struct TensorInfo {
 };
 
 constexpr std::size_t kMaxDims = 8;
+constexpr std::size_t kMaxTensors = 1 << 18;  // of one file; more would only exhaust memory
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // as the reference implementation has it
 /// "__metadata__" entries "xxh3:NAME" hold the checksum of a tensor's bytes, 16 hexadecimal digits.
 constexpr std::string_view kChecksumPrefix = "xxh3:";
