@@ -274,7 +274,7 @@ std::string shown(const json& value) {
 }
 
 std::optional<std::string> nearest(std::string_view word,
-                                   std::span<const std::string_view> candidates) {
+                                   const std::vector<std::string_view>& candidates) {
   if (word.size() > 64) return std::nullopt;
   std::optional<std::string> best;
   std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;

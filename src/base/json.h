@@ -7,7 +7,6 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -80,6 +79,6 @@ std::string shown(const nlohmann::json& value);
 
 /// The candidate with the smallest edit distance to `word`, when it is near enough to be a slip.
 std::optional<std::string> nearest(std::string_view word,
-                                   std::span<const std::string_view> candidates);
+                                   const std::vector<std::string_view>& candidates);
 
 }  // namespace belay::base

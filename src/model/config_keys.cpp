@@ -136,7 +136,7 @@ bool contains(const Keys& keys, std::string_view key) {
 }
 
 Status unknown_key(const JsonReader& reader, const std::string& key, const Keys& known) {
-  const auto near = base::nearest(key, known);
+  const auto near = base::nearest(key, {known.begin(), known.end()});
   return reader.error(Code::kUnsupported, key,
                       "is not a known key, and it may change what the model computes", "",
                       near ? "did you mean " + *near + "?"
