@@ -1,0 +1,300 @@
+// The bits of every operation, both sides computed: any number of threads, any rows beside a row,
+// any instruction set; and the order of the sums of matrix products, against plain loops.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "ops/adamw.h"
+#include "ops/attention.h"
+#include "ops/matmul.h"
+#include "ops_table.h"
+
+namespace belay::test {
+namespace {
+
+/// Where two results differ first, or "".
+std::string difference(const Result& a, const Result& b) {
+  for (std::size_t i = 0; i < a.out.size(); ++i) {
+    if (a.out[i].value.bytes != b.out[i].value.bytes) return "output " + std::to_string(i);
+  }
+  for (std::size_t i = 0; i < a.d_in.size(); ++i) {
+    if (a.d_in[i].bytes != b.d_in[i].bytes) return "gradient of input " + std::to_string(i);
+  }
+  return "";
+}
+
+/// What two rows of results that should be equal differ in, or "".
+std::string row_difference(const Inputs& inputs, const Result& whole, const Result& alone, Unit u) {
+  for (std::size_t i = 0; i < whole.out.size(); ++i) {
+    const Output& o = whole.out[i];
+    if (o.by_row && o.value.rows(u.first, u.n) != alone.out[i].value.bytes) {
+      return "output " + std::to_string(i);
+    }
+  }
+  for (std::size_t i = 0; i < whole.d_in.size(); ++i) {
+    if (inputs.list[i].kind != Kind::kActivation || whole.d_in[i].bytes.empty()) continue;
+    if (whole.d_in[i].rows(u.first, u.n) != alone.d_in[i].bytes) {
+      return "gradient of input " + std::to_string(i);
+    }
+  }
+  return "";
+}
+
+class BitTable : public testing::TestWithParam<Case> {};
+
+TEST_P(BitTable, SameForAnyThreadsAndInstructionSet) {
+  const auto [row, dtype] = GetParam();
+  for (const Size size : {Size::kAwkward, Size::kReal}) {
+    for (const std::int64_t rows : kRowCounts) {
+      const Inputs inputs = row->inputs(rows, dtype, size);
+      base::Context best{pool_of(1)};
+      const Result expected = run(best, *row, inputs);
+      for (const base::Isa isa : base::supported_isas()) {
+        if (too_slow(isa, size, rows)) continue;
+        for (const int threads : kThreadCounts) {
+          base::Context ctx{pool_of(threads), isa};
+          ASSERT_EQ(difference(run(ctx, *row, inputs), expected), "")
+              << rows << " rows, " << threads << " threads, " << base::isa_name(isa)
+              << (size == Size::kReal ? ", real width" : "");
+        }
+      }
+    }
+  }
+}
+
+/// Some of the units, the first and the last among them.
+std::vector<Unit> sample(const std::vector<Unit>& units) {
+  std::vector<Unit> some;
+  const std::size_t step = std::max<std::size_t>(1, units.size() / 3);
+  for (std::size_t i = 0; i < units.size(); i += step) some.push_back(units[i]);
+  if (!units.empty()) some.push_back(units.back());
+  return some;
+}
+
+TEST_P(BitTable, ARowAloneHasItsBitsAmongOthers) {
+  const auto [row, dtype] = GetParam();
+  for (const Size size : {Size::kAwkward, Size::kReal}) {
+    for (const base::Isa isa : base::supported_isas()) {
+      for (const std::int64_t rows : kRowCounts) {
+        if (too_slow(isa, size, rows)) continue;
+        const Inputs inputs = row->inputs(rows, dtype, size);
+        base::Context ctx{pool_of(2), isa};
+        const Result whole = run(ctx, *row, inputs);
+        for (const Unit& unit : sample(units_of(*row, inputs))) {
+          const Result alone = run(ctx, *row, cut(inputs, unit));
+          ASSERT_EQ(row_difference(inputs, whole, alone, unit), "")
+              << "rows " << unit.first << " + " << unit.n << " of " << rows << ", "
+              << base::isa_name(isa) << (size == Size::kReal ? ", real width" : "");
+        }
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Operations, BitTable, testing::ValuesIn(all_cases()),
+                         [](const auto& c) { return name_of(c.param); });
+
+// --- The order of sums
+// -----------------------------------------------------------------------------
+
+/// sum of a[i] b[i], i < k: ascending, fused; bf16 takes the odd number of a pair before the even
+/// one.
+float plain_block(const double* a, std::int64_t step_a, const double* b, std::int64_t step_b,
+                  std::int64_t k, bool pairs) {
+  float sum = 0;
+  for (std::int64_t i = 0; i < k; i += pairs ? 2 : 1) {
+    for (std::int64_t j : {i + 1, i}) {
+      if (!pairs ? j != i : j >= k) continue;
+      sum = std::fmaf(static_cast<float>(a[j * step_a]), static_cast<float>(b[j * step_b]), sum);
+    }
+  }
+  return sum;
+}
+
+/// The whole sum: blocks from zero, added in order.
+float plain_sum(const double* a, std::int64_t step_a, const double* b, std::int64_t step_b,
+                std::int64_t k, bool pairs) {
+  float total = 0;
+  const std::int64_t block = ops::reduction_block(k);
+  for (std::int64_t i = 0; i < k; i += block) {
+    const float sum =
+        plain_block(a + i * step_a, step_a, b + i * step_b, step_b, std::min(block, k - i), pairs);
+    total = i == 0 ? sum : total + sum;
+  }
+  return total;
+}
+
+class SumOrder : public testing::TestWithParam<std::tuple<std::int64_t, DType>> {};
+
+TEST_P(SumOrder, ProductWithPackedWeightIsThePlainLoop) {
+  const auto [k, dtype] = GetParam();
+  const std::int64_t m = 8, n = 71;
+  const auto x = draw("x", 0, m * k, 0, 1, dtype), w = draw("w", 0, n * k, 0, 1, dtype);
+  const auto bias = draw("bias", 0, n, 0, 1, DType::kF32);
+  Tensor tx({m, k}, dtype, x), tw({n, k}, DType::kF32, w), tb({n}, DType::kF32, bias);
+  for (const base::Isa isa : base::supported_isas()) {
+    base::Context ctx{pool_of(2), isa};
+    Tensor packed(ops::packed_forward_shape(n, k), dtype), y({m, n}, DType::kF32);
+    ops::pack_weight(ctx, tw.view(), packed.view(), {});
+    ops::multiply(ctx, {.x = tx.view(),
+                        .b = packed.view(),
+                        .y = y.view(),
+                        .m = m,
+                        .n = n,
+                        .k = k,
+                        .ldx = k,
+                        .ldy = n,
+                        .bias = tb.view().f32()});
+    for (std::int64_t i = 0; i < m * n; ++i) {
+      const float sum =
+          plain_sum(x.data() + i / n * k, 1, w.data() + i % n * k, 1, k, dtype == DType::kBF16);
+      ASSERT_EQ(y.view().f32()[i], sum + tb.view().f32()[i % n])
+          << "row " << i / n << ", column " << i % n << ", " << base::isa_name(isa);
+    }
+  }
+}
+
+TEST_P(SumOrder, InputGradientIsThePlainLoop) {
+  const auto [k, dtype] = GetParam();
+  const std::int64_t m = 5, n = 70;  // dx[m, n] = dy[m, k] W[k, n]
+  const auto dy = draw("dy", 0, m * k, 0, 1, dtype), w = draw("w", 0, n * k, 0, 1, dtype);
+  Tensor ty({m, k}, dtype, dy), tw({k, n}, DType::kF32, w);
+  for (const base::Isa isa : base::supported_isas()) {
+    base::Context ctx{pool_of(2), isa};
+    Tensor packed(ops::packed_backward_shape(k, n), dtype), dx({m, n}, DType::kF32);
+    ops::pack_weight(ctx, tw.view(), {}, packed.view());
+    ops::multiply(ctx, {.x = ty.view(),
+                        .b = packed.view(),
+                        .y = dx.view(),
+                        .m = m,
+                        .n = n,
+                        .k = k,
+                        .ldx = k,
+                        .ldy = n});
+    for (std::int64_t i = 0; i < m * n; ++i) {
+      const float sum =
+          plain_sum(dy.data() + i / n * k, 1, w.data() + i % n, n, k, dtype == DType::kBF16);
+      ASSERT_EQ(dx.view().f32()[i], sum)
+          << "row " << i / n << ", column " << i % n << ", " << base::isa_name(isa);
+    }
+  }
+}
+
+/// dw[n, k] = dy[m, n]^T x[m, k], where the sum runs over the m rows.
+void check_transposed(std::int64_t m, DType dtype) {
+  const std::int64_t n = 50, k = 70;
+  const auto dy = draw("dy", 0, m * n, 0, 1, dtype), x = draw("x", 0, m * k, 0, 1, dtype);
+  Tensor ty({m, n}, dtype, dy), tx({m, k}, dtype, x);
+  for (const base::Isa isa : base::supported_isas()) {
+    for (const int threads : {1, 3}) {
+      base::Context ctx{pool_of(threads), isa};
+      Tensor dw({n, k}, DType::kF32);
+      std::vector<std::byte> scratch(
+          static_cast<std::size_t>(ops::multiply_transposed_scratch(m, n, k, dtype)));
+      ops::multiply_transposed(ctx, {.dy = ty.view(),
+                                     .x = tx.view(),
+                                     .dw = dw.view(),
+                                     .m = m,
+                                     .n = n,
+                                     .k = k,
+                                     .ld_dy = n,
+                                     .ldx = k,
+                                     .scratch = scratch.data()});
+      for (std::int64_t i = 0; i < n * k; ++i) {
+        const float sum =
+            plain_sum(dy.data() + i / k, n, x.data() + i % k, k, m, dtype == DType::kBF16);
+        ASSERT_EQ(dw.view().f32()[i], sum) << "row " << i / k << ", column " << i % k << ", "
+                                           << base::isa_name(isa) << ", " << threads << " threads";
+      }
+    }
+  }
+}
+
+TEST_P(SumOrder, WeightGradientIsThePlainLoop) {
+  const auto [k, dtype] = GetParam();
+  check_transposed(k, dtype);
+}
+
+INSTANTIATE_TEST_SUITE_P(Lengths, SumOrder,
+                         testing::Combine(testing::Values(16, 64, 384, 512, 768, 1024, 1536, 2048,
+                                                          4096),
+                                          testing::Values(DType::kF32, DType::kBF16)),
+                         [](const auto& p) {
+                           return std::to_string(std::get<0>(p.param)) + "_" +
+                                  std::string(tensor::dtype_name(std::get<1>(p.param)));
+                         });
+
+TEST(SumOrder, WeightGradientOfAwkwardNumbersOfRows) {
+  for (const std::int64_t rows : {1, 2, 3, 7, 33, 511, 513, 515, 1023, 1025, 1027, 2049}) {
+    for (const DType dtype : {DType::kF32, DType::kBF16}) check_transposed(rows, dtype);
+  }
+}
+
+TEST(SumOrder, SumOfSquares) {
+  for (const std::int64_t n : {1, 15, 16, 17, 8191, 8193, 3'000'000}) {
+    Tensor x({n}, DType::kF32, draw("x", 0, n, 0, 1, DType::kF32));
+    double slow = 0;
+    for (std::int64_t i = 0; i < n; ++i) slow += x.at(i) * x.at(i);
+    base::Context best{pool_of(1)};
+    const double expected = ops::sum_of_squares(best, x.view().f32(), n);
+    EXPECT_NEAR(expected, slow, 1e-6 * slow);
+    for (const base::Isa isa : base::supported_isas()) {
+      for (const int threads : kThreadCounts) {
+        base::Context ctx{pool_of(threads), isa};
+        ASSERT_EQ(ops::sum_of_squares(ctx, x.view().f32(), n), expected)
+            << n << ", " << threads << " threads, " << base::isa_name(isa);
+      }
+    }
+  }
+}
+
+// --- Cached keys and values
+// ------------------------------------------------------------------------
+
+/// Attention of one document in pieces of the given length against caches.
+std::vector<std::byte> in_pieces(base::Context& ctx, const ops::AttentionShape& s, Tensor& qkv,
+                                 std::int64_t piece) {
+  const std::int64_t rows = qkv.shape[0], kv = s.n_kv_heads * s.head_dim;
+  const std::int64_t bytes = tensor::dtype_bytes(qkv.dtype);
+  Tensor k({s.longest, kv}, qkv.dtype), v({s.longest, kv}, qkv.dtype);
+  Tensor out({rows, s.n_heads * s.head_dim}, qkv.dtype);
+  std::vector<std::byte> scratch(
+      static_cast<std::size_t>(ops::attention_scratch(s, qkv.dtype, ctx.threads.size())));
+  for (std::int32_t past = 0; past < rows; past += static_cast<std::int32_t>(piece)) {
+    const std::int64_t n = std::min(piece, rows - past);
+    const View part{qkv.bytes.data() + past * qkv.shape[1] * bytes, {n, qkv.shape[1]}, qkv.dtype};
+    const View to{out.bytes.data() + past * out.shape[1] * bytes, {n, out.shape[1]}, qkv.dtype};
+    ops::attention_cached(ctx, s, part, {&past, {1}, DType::kI32}, k.view(), v.view(), to,
+                          scratch.data());
+  }
+  return out.bytes;
+}
+
+TEST(CachedAttention, PiecesHaveTheBitsOfOnePass) {
+  const std::int64_t rows = 150;
+  for (const std::int64_t head_dim : {6, 16, 64, 72, 128}) {
+    const ops::AttentionShape s{4, 2, head_dim, 160};
+    for (const DType dtype : {DType::kF32, DType::kBF16}) {
+      const Shape shape{rows, 8 * head_dim};
+      Tensor qkv(shape, dtype, draw("qkv", 0, shape.count(), 0, 1.5, dtype));
+      Tensor docs({3}, DType::kI32, {1, 0, static_cast<double>(rows)});
+      for (const base::Isa isa : base::supported_isas()) {
+        base::Context ctx{pool_of(2), isa};
+        Tensor whole({rows, 4 * head_dim}, dtype), lse({4, rows}, DType::kF32);
+        std::vector<std::byte> scratch(
+            static_cast<std::size_t>(ops::attention_scratch(s, dtype, 2)));
+        ops::attention_forward(ctx, s, qkv.view(), docs.view(), whole.view(), lse.view(),
+                               scratch.data());
+        for (const std::int64_t piece : {1, 3, 17, 48, 64, 100}) {
+          ASSERT_EQ(in_pieces(ctx, s, qkv, piece), whole.bytes)
+              << "pieces of " << piece << ", head_dim " << head_dim << ", "
+              << tensor::dtype_name(dtype) << ", " << base::isa_name(isa);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace belay::test
