@@ -1,4 +1,153 @@
+// belay score: log-probabilities of given token ids under a model.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/cpu.h"
+#include "cli/compute.h"
 #include "cli/verbs.h"
+#include "data/token_ids.h"
+#include "model/hf_folder.h"
+#include "model/score.h"
+
 namespace belay::cli {
-void add_score(Verbs&) {}
+namespace {
+
+using nlohmann::ordered_json;
+
+struct Options {
+  std::string model, ids;
+  model::ScoreOptions score;
+  ComputeOptions compute;
+  bool json = false;
+};
+
+double nats_of(const std::vector<float>& logprobs) {
+  double nats = 0;
+  for (const float p : logprobs) nats -= static_cast<double>(p);
+  return nats;
+}
+
+ordered_json mean(double nats, std::size_t n) {
+  return n == 0 ? ordered_json() : ordered_json(nats / static_cast<double>(n));
+}
+
+/// The shortest decimal number that reads back as this float.
+double short_decimal(float value) { return std::stod(fmt::format("{}", value)); }
+
+ordered_json document_json(const std::vector<std::int32_t>& tokens,
+                           const std::vector<float>& logprobs) {
+  ordered_json list = {nullptr};
+  for (const float p : logprobs) list.push_back(short_decimal(p));
+  return {{"tokens", tokens},
+          {"logprobs", std::move(list)},
+          {"nats_per_token", mean(nats_of(logprobs), logprobs.size())},
+          {"n_tokens", tokens.size()}};
+}
+
+ordered_json report_json(const data::TokenIds& ids, const std::vector<std::vector<float>>& scores) {
+  if (ids.one) return document_json(ids.documents[0], scores[0]);
+  ordered_json documents = ordered_json::array();
+  double nats = 0;
+  std::size_t n_tokens = 0, n_scored = 0;
+  for (std::size_t d = 0; d < scores.size(); ++d) {
+    documents.push_back(document_json(ids.documents[d], scores[d]));
+    nats += nats_of(scores[d]);
+    n_tokens += ids.documents[d].size();
+    n_scored += scores[d].size();
+  }
+  return {{"documents", std::move(documents)},
+          {"nats_per_token", mean(nats, n_scored)},
+          {"n_tokens", n_tokens}};
+}
+
+void print_text(const data::TokenIds& ids, const std::vector<std::vector<float>>& scores) {
+  for (std::size_t d = 0; d < scores.size(); ++d) {
+    const std::vector<std::int32_t>& tokens = ids.documents[d];
+    if (ids.one) fmt::print("{:>8}  {:>8}  {:>12}\n", "position", "id", "log p");
+    for (std::size_t t = 0; ids.one && t < tokens.size(); ++t) {
+      const std::string p = t == 0 ? "" : fmt::format("{:.6f}", scores[d][t - 1]);
+      fmt::print("{:>8}  {:>8}  {:>12}\n", t, tokens[t], p);
+    }
+    const double n = std::max<double>(1, static_cast<double>(scores[d].size()));
+    fmt::print("document {}: {} tokens, {:.6f} nats per token\n", d, tokens.size(),
+               nats_of(scores[d]) / n);
+  }
+}
+
+base::Status check_options(const Options& o) {
+  constexpr std::int64_t kMost = 1 << 20;
+  if (o.ids.empty()) {
+    return base::invalid_argument({.what = "no ids were given", .next = "use --ids FILE.json"});
+  }
+  for (const auto& [name, value, least] :
+       {std::tuple{"--piece", o.score.piece, 0}, {"--batch-tokens", o.score.batch_tokens, 1}}) {
+    if (value >= least && value <= kMost) continue;
+    return base::invalid_argument({.where = name,
+                                   .what = "is out of range",
+                                   .seen = std::to_string(value),
+                                   .allowed = fmt::format("{} to {}", least, kMost)});
+  }
+  return {};
+}
+
+base::Result<ExitCode> run(Verbs& verbs, const Options& o) {
+  BELAY_RETURN_IF_ERROR(check_options(o));
+  BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
+  std::optional<model::Model> model;
+  data::TokenIds ids;
+  {
+    BELAY_ASSIGN_OR_RETURN(const model::LoadedModel loaded,
+                           model::load_hf_folder(verbs.env, o.model));
+    const model::ModelConfig& config = loaded.config;
+    BELAY_ASSIGN_OR_RETURN(ids, data::read_token_ids(verbs.env, o.ids,
+                                                     {.vocab_size = config.vocab_size,
+                                                      .longest = config.max_position}));
+    BELAY_RETURN_IF_ERROR(model::check_model_fits(verbs.env, config, compute.dtype, false));
+    std::size_t longest = 0;
+    for (const auto& document : ids.documents) longest = std::max(longest, document.size());
+    model.emplace(config, compute.dtype, false, static_cast<std::int64_t>(longest));
+    model->load(compute.ctx, loaded.weights);
+  }
+  verbs.log.info("{}: {} parameters, {}", o.model, model->config().n_params(), compute.text());
+  BELAY_ASSIGN_OR_RETURN(const auto scores,
+                         model::score(compute.ctx, verbs.env, *model, ids.documents, o.score));
+  if (!o.json) {
+    print_text(ids, scores);
+    return ExitCode::kDone;
+  }
+  ordered_json report = report_json(ids, scores);
+  report["model"] = o.model;
+  report["dtype"] = tensor::dtype_name(compute.dtype);
+  report["isa"] = base::isa_name(compute.ctx.isa);
+  print_json(report);
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+void add_score(Verbs& verbs) {
+  auto options = std::make_shared<Options>();
+  Options& o = *options;
+  CLI::App& verb = verbs.add({.name = "score",
+                              .about = "Log-probabilities of given token ids under a model",
+                              .examples = {"score runs/first/model --ids ids.json --json",
+                                           "score model --ids ids.json --piece 128 --dtype f32"}},
+                             [&verbs, options] { return run(verbs, *options); });
+  verb.add_option("model", o.model, "Hugging Face folder, or a .safetensors file in one")
+      ->required()
+      ->type_name("MODEL");
+  verb.add_option("--ids", o.ids, "JSON: an array of ids, or an array of such arrays (documents)")
+      ->type_name("FILE");
+  verb.add_option("--piece", o.score.piece,
+                  "Tokens computed at a time against cached keys and values; 0: whole documents")
+      ->capture_default_str();
+  verb.add_option("--batch-tokens", o.score.batch_tokens, "Tokens packed at a time")
+      ->capture_default_str();
+  verb.add_flag("--json", o.json, "Print one JSON document");
+  add_compute_options(verb, o.compute);
+}
+
 }  // namespace belay::cli

@@ -34,7 +34,8 @@ std::vector<std::string> option_names(const CLI::App& app) {
 
 std::string suggestion(const std::string& word, const std::vector<std::string>& names,
                        const std::string& otherwise) {
-  auto near = base::nearest(word, {names.begin(), names.end()});
+  const std::vector<std::string_view> candidates(names.begin(), names.end());
+  auto near = base::nearest(word, candidates);
   for (const std::string& name : names) {
     if (word.size() >= 4 && name.starts_with(word)) near = name;
   }

@@ -20,6 +20,16 @@ CLI::App& Verbs::add(CLI::App& parent, const VerbInfo& info, Run run) {
   return verb;
 }
 
+nlohmann::ordered_json options_json(const CLI::App& verb) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  for (const CLI::Option* option : verb.get_options()) {
+    if (option->get_lnames().empty() || option->get_lnames().front() == "help") continue;
+    const std::string& name = option->get_lnames().front();
+    json[name] = option->count() > 0 ? option->results().back() : option->get_default_str();
+  }
+  return json;
+}
+
 void print_json(const nlohmann::ordered_json& document) {
   const std::string text = document.dump() + "\n";
   std::fwrite(text.data(), 1, text.size(), stdout);

@@ -55,6 +55,9 @@ class Verbs {
   std::map<const CLI::App*, Run> run_;
 };
 
+/// The options of a verb by name, as they were given or else by default (for the run's manifest).
+nlohmann::ordered_json options_json(const CLI::App& verb);
+
 /// One JSON document on stdout.
 void print_json(const nlohmann::ordered_json& document);
 

@@ -1,0 +1,17 @@
+// Two texts side by side on a terminal.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace belay::cli {
+
+struct Column {
+  std::string_view title, text;
+};
+
+/// Both texts wrapped at `width` characters, with their titles above. What is not UTF-8 is shown as
+/// U+FFFD and control characters as a dot, so that a text cannot drive the terminal.
+std::string two_columns(const Column& left, const Column& right, std::size_t width);
+
+}  // namespace belay::cli

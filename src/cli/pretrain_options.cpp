@@ -1,0 +1,109 @@
+#include "cli/pretrain_options.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace belay::cli {
+namespace {
+
+using base::Result;
+using base::Status;
+
+constexpr std::int64_t kMicroTokens = 16384;  // computed at a time, unless asked otherwise
+constexpr std::int64_t kBatchTokens = 2048;
+constexpr double kDefaultSeconds = 60;
+constexpr double kAdamwLr = 4e-3, kAdamwLrBesideMuon = 4e-3, kMuonLr = 0.02;
+
+template <class T>
+Status check_range(std::string_view name, T value, T least, T most) {
+  if (value >= least && value <= most) return {};
+  return base::invalid_argument({.where = std::string(name),
+                                 .what = "is out of range",
+                                 .seen = fmt::format("{}", value),
+                                 .allowed = fmt::format("{} to {}", least, most)});
+}
+
+Status check_multiple(std::string_view name, std::int64_t value, std::int64_t of,
+                      std::string_view of_name) {
+  if (value % of == 0) return {};
+  return base::invalid_argument(
+      {.where = std::string(name),
+       .what = fmt::format("is not a multiple of {}", of_name),
+       .seen = std::to_string(value),
+       .allowed = fmt::format("{}, {}, ...", std::max(of, value / of * of), value / of * of + of)});
+}
+
+Status check(const PretrainArguments& a) {
+  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--depth", a.depth, 1, 128));
+  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--context", a.context, 2, 1 << 16));
+  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--batch-tokens", a.batch_tokens, 0, 1 << 24));
+  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--micro-tokens", a.micro_tokens, 0, 1 << 20));
+  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--steps", a.steps, 0, 1'000'000'000));
+  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--warmup", a.warmup, 0, 1'000'000'000));
+  BELAY_RETURN_IF_ERROR(check_range("--max-seconds", a.max_seconds, 0.0, 1e9));
+  BELAY_RETURN_IF_ERROR(check_range("--lr", a.lr, 0.0, 100.0));
+  BELAY_RETURN_IF_ERROR(check_range("--muon-lr", a.muon_lr, 0.0, 100.0));
+  BELAY_RETURN_IF_ERROR(check_range("--weight-decay", a.weight_decay, 0.0, 100.0));
+  if (a.optimizer == "adamw" || a.optimizer == "muon") return {};
+  return base::invalid_argument({.where = "--optimizer",
+                                 .what = "is not known",
+                                 .seen = base::printable(a.optimizer),
+                                 .allowed = "adamw, muon"});
+}
+
+/// The largest part of a batch, in whole rows, that divides it and is not above the limit.
+std::int64_t micro_of(std::int64_t batch_tokens, std::int64_t context) {
+  const std::int64_t rows = batch_tokens / context;
+  for (std::int64_t parts = 1; parts < rows; ++parts) {
+    if (rows % parts == 0 && batch_tokens / parts <= kMicroTokens) return batch_tokens / parts;
+  }
+  return context;
+}
+
+}  // namespace
+
+void add_options(CLI::App& verb, PretrainArguments& a) {
+  const auto add = [&verb](const char* name, auto& value, const char* about) {
+    return verb.add_option(name, value, about)->capture_default_str();
+  };
+  add("--data", a.data, "Text file whose bytes are the tokens; the embedded novels when absent")
+      ->type_name("FILE");
+  add("--out", a.out, "Folder of the run: model/, run.json, metrics.jsonl")->type_name("DIR");
+  add("--depth", a.depth, "Layers; the width is 64 times as much, and the heads are as many");
+  add("--context", a.context, "Tokens of a row");
+  add("--batch-tokens", a.batch_tokens, "Tokens of a step; 0: 2048");
+  add("--micro-tokens", a.micro_tokens, "Of them computed at a time; 0: at most 16384");
+  add("--optimizer", a.optimizer, "adamw, or muon for the hidden matrices and adamw for the rest");
+  add("--lr", a.lr, "Peak of AdamW's learning rate; 0: the optimizer's default");
+  add("--muon-lr", a.muon_lr, "Peak of Muon's learning rate; 0: its default");
+  add("--weight-decay", a.weight_decay, "Of matrices");
+  add("--warmup", a.warmup, "Steps in which the learning rate rises; then it falls to zero");
+  add("--steps", a.steps, "Steps of the run, for the same weights every time; 0: by the clock");
+  add("--max-seconds", a.max_seconds, "Seconds of training; 0: 60 when no --steps are given");
+  add("--seed", a.seed, "Of weights, batches and the sample");
+  verb.add_flag("--json", a.json, "Print the result as one JSON document");
+  add_compute_options(verb, a.compute);
+}
+
+Result<train::PretrainOptions> resolve(const PretrainArguments& a) {
+  BELAY_RETURN_IF_ERROR(check(a));
+  train::PretrainOptions o;
+  o.batch_tokens = a.batch_tokens > 0 ? a.batch_tokens
+                                      : std::max(a.context, kBatchTokens / a.context * a.context);
+  BELAY_RETURN_IF_ERROR(check_multiple("--batch-tokens", o.batch_tokens, a.context, "--context"));
+  o.micro_tokens = a.micro_tokens > 0 ? a.micro_tokens : micro_of(o.batch_tokens, a.context);
+  BELAY_RETURN_IF_ERROR(check_multiple("--micro-tokens", o.micro_tokens, a.context, "--context"));
+  BELAY_RETURN_IF_ERROR(
+      check_multiple("--batch-tokens", o.batch_tokens, o.micro_tokens, "--micro-tokens"));
+  o.steps = a.steps;
+  o.max_seconds = a.steps == 0 && a.max_seconds == 0 ? kDefaultSeconds : a.max_seconds;
+  o.optimizer.muon = a.optimizer == "muon";
+  o.optimizer.weight_decay = a.weight_decay;
+  o.schedule.warmup_steps = a.warmup;
+  o.schedule.lr = a.lr > 0 ? a.lr : o.optimizer.muon ? kAdamwLrBesideMuon : kAdamwLr;
+  o.optimizer.muon_lr_ratio = (a.muon_lr > 0 ? a.muon_lr : kMuonLr) / o.schedule.lr;
+  return o;
+}
+
+}  // namespace belay::cli

@@ -1,0 +1,27 @@
+// The options of `belay pretrain`, and the run that they ask for.
+#pragma once
+
+#include <string>
+
+#include "cli/compute.h"
+#include "train/pretrain.h"
+
+namespace belay::cli {
+
+struct PretrainArguments {
+  std::string data, out = "runs/pretrain", optimizer = "muon";
+  std::int64_t depth = 3, context = 256, batch_tokens = 0, micro_tokens = 0, warmup = 20;
+  std::int64_t steps = 0;
+  double lr = 0, muon_lr = 0;  // 0: the optimizer's default
+  double max_seconds = 0, weight_decay = 0.1;
+  std::uint64_t seed = 1;
+  bool json = false;
+  ComputeOptions compute;
+};
+
+void add_options(CLI::App& verb, PretrainArguments& arguments);
+
+/// Every value in its range, and what was left open filled in.
+base::Result<train::PretrainOptions> resolve(const PretrainArguments& arguments);
+
+}  // namespace belay::cli

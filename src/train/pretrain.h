@@ -1,0 +1,66 @@
+// Pretraining of a byte-level model: the shape that a depth stands for, what it will take, and the
+// loop. The loop knows no files and prints nothing: each step is reported to the caller.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+
+#include "base/env.h"
+#include "base/status.h"
+#include "data/byte_batches.h"
+#include "model/model.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+
+namespace belay::train {
+
+struct PretrainOptions {
+  std::int64_t batch_tokens = 0;  // of a step; a multiple of micro_tokens
+  std::int64_t micro_tokens = 0;  // computed at a time; a multiple of the context
+  std::int64_t steps = 0;         // 0: as many as max_seconds allows
+  double max_seconds = 0;         // 0: no limit
+  Schedule schedule;
+  OptimizerOptions optimizer;
+  bool checkpoint = false;  // recompute blocks in backward
+};
+
+/// The shape of a model of this depth: Qwen3, width 64 * depth, heads of 64, a feed-forward part of
+/// 8/3 of the width (rounded up to 64).
+model::ModelConfig config_of_depth(std::int64_t depth, std::int64_t vocab_size,
+                                   std::int64_t context);
+
+/// Bytes of weights, gradients, packed copies and optimizer state: known before anything is taken.
+std::int64_t state_bytes(const model::ModelConfig& config, tensor::DType compute,
+                         const OptimizerOptions& optimizer);
+
+/// Bytes of the step's activations.
+std::int64_t step_bytes(base::Context& ctx, const model::Model& model, std::int64_t context,
+                        const PretrainOptions& options);
+
+struct StepInfo {
+  std::int64_t step = 0;  // from 1: steps that are done
+  std::int64_t tokens = 0;
+  double seconds = 0;   // since the start of the loop
+  double progress = 0;  // 0 to 1
+  double loss = 0;      // nats per token
+  double lr = 0;
+  double grad_norm = 0;
+  bool skipped = false;  // the gradients were not finite: nothing was changed
+};
+
+struct PretrainResult {
+  std::int64_t steps = 0, tokens = 0, skipped = 0;
+  double seconds = 0;
+  bool interrupted = false;  // `stop` was set
+};
+
+/// Trains until the steps or the seconds are used up, or stop is set. Fails when on_step does, and
+/// after three steps in a row whose gradients were not finite; the weights are then those of the
+/// last good step.
+base::Result<PretrainResult> pretrain(base::Context& ctx, base::Env& env, model::Model& model,
+                                      const data::ByteBatches& batches,
+                                      const PretrainOptions& options, const std::atomic<bool>& stop,
+                                      const std::function<base::Status(const StepInfo&)>& on_step);
+
+}  // namespace belay::train
