@@ -42,11 +42,18 @@ int usable_cpus() {
   return std::min(n, cgroup_cpus());
 }
 
-// The ticket holds (generation << 32 | next chunk). A worker claims a chunk by compare-exchange, so
-// a late one can never take a chunk of a loop whose body it has not seen: the ticket is closed
-// before the body of the next loop is written, and the generation is part of what is compared.
+// Each worker owns a contiguous range of the chunks, so that consecutive loops over the same rows find
+// them in the same core's cache; who has finished helps the others. A range's ticket holds
+// (generation << 32 | next chunk). A chunk is claimed by compare-exchange, so a late worker can never take
+// one of a loop whose body it has not seen: tickets are closed before the body of the next loop is
+// written, and the generation is part of what is compared.
+struct alignas(64) ThreadPool::Range {
+  std::atomic<std::uint64_t> ticket{kClosed};
+};
+
 struct ThreadPool::Shared {
-  alignas(64) std::atomic<std::uint64_t> ticket{kClosed};
+  explicit Shared(int n_threads) : ranges(static_cast<std::size_t>(n_threads)) {}
+  std::vector<Range> ranges;
   alignas(64) std::atomic<std::int64_t> n_done{0};
   alignas(64) std::atomic<std::uint32_t> generation{0};
   std::atomic<std::int64_t> n_chunks{0};
@@ -58,7 +65,7 @@ struct ThreadPool::Shared {
 };
 
 ThreadPool::ThreadPool(int n_threads)
-    : n_threads_(std::max(1, n_threads)), shared_(std::make_unique<Shared>()) {
+    : n_threads_(std::max(1, n_threads)), shared_(std::make_unique<Shared>(n_threads_)) {
   if (n_threads_ > usable_cpus()) shared_->spins = 0;
   for (int i = 1; i < n_threads_; ++i) shared_->workers.emplace_back([this, i] { work(i); });
 }
@@ -72,16 +79,20 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::drain(int worker) {
   Shared& s = *shared_;
-  for (;;) {
-    std::uint64_t ticket = s.ticket.load(std::memory_order_acquire);
-    const auto chunk = static_cast<std::int64_t>(ticket & 0xffffffffu);
-    const std::int64_t n = s.n_chunks.load(std::memory_order_acquire);
-    const Call call = s.call.load(std::memory_order_acquire);
-    void* body = s.body.load(std::memory_order_acquire);
-    if (chunk >= n) return;
-    if (!s.ticket.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel)) continue;
-    call(body, chunk, worker);
-    s.n_done.fetch_add(1, std::memory_order_release);
+  for (int i = 0; i < n_threads_; ++i) {
+    const int owner = (worker + i) % n_threads_;
+    std::atomic<std::uint64_t>& range = s.ranges[static_cast<std::size_t>(owner)].ticket;
+    for (;;) {
+      std::uint64_t ticket = range.load(std::memory_order_acquire);
+      const auto chunk = static_cast<std::int64_t>(ticket & 0xffffffffu);
+      const std::int64_t n = s.n_chunks.load(std::memory_order_acquire);
+      const Call call = s.call.load(std::memory_order_acquire);
+      void* body = s.body.load(std::memory_order_acquire);
+      if (chunk >= range_begin(n, owner + 1)) break;
+      if (!range.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel)) continue;
+      call(body, chunk, worker);
+      s.n_done.fetch_add(1, std::memory_order_release);
+    }
   }
 }
 
@@ -111,13 +122,16 @@ void ThreadPool::run(std::int64_t n_chunks, Call call, void* body) {
     return;
   }
   Shared& s = *shared_;
-  const std::uint64_t generation = (s.ticket.load(std::memory_order_relaxed) >> 32) + 1;
-  s.ticket.store((generation << 32) | kClosed, std::memory_order_seq_cst);
+  const std::uint64_t generation = std::uint64_t{s.generation.load(std::memory_order_relaxed)} + 1;
+  for (Range& r : s.ranges) r.ticket.store((generation << 32) | kClosed, std::memory_order_seq_cst);
   s.n_done.store(0, std::memory_order_relaxed);
   s.n_chunks.store(n_chunks, std::memory_order_release);
   s.call.store(call, std::memory_order_release);
   s.body.store(body, std::memory_order_release);
-  s.ticket.store(generation << 32, std::memory_order_release);
+  for (int w = 0; w < n_threads_; ++w) {
+    const auto begin = static_cast<std::uint64_t>(range_begin(n_chunks, w));
+    s.ranges[static_cast<std::size_t>(w)].ticket.store((generation << 32) | begin, std::memory_order_release);
+  }
   s.generation.fetch_add(1, std::memory_order_release);
   s.generation.notify_all();
   drain(0);

@@ -40,10 +40,15 @@ class ThreadPool {
 
  private:
   using Call = void (*)(void*, std::int64_t, int) noexcept;
+  struct Range;
   struct Shared;
   void run(std::int64_t n_chunks, Call call, void* body);
   void work(int worker);
   void drain(int worker);
+  /// First chunk of a worker's own range.
+  std::int64_t range_begin(std::int64_t n_chunks, int worker) const {
+    return n_chunks * worker / n_threads_;
+  }
 
   int n_threads_;
   std::unique_ptr<Shared> shared_;

@@ -11,10 +11,14 @@ namespace {
 using simd::GemmPanel;
 using simd::Index;
 using simd::Kernels;
+using simd::kOuterPanel;
+using simd::kOuterRows;
 using simd::kPanel;
 using simd::Word;
 
+constexpr Index kOuterChunk = 48;          // rows of a task of a weight gradient
 constexpr Index kRowChunk = 96;           // rows of a task
+constexpr Index kBlockChunks = 6;          // chunks that share a group of panels in the cache
 constexpr Index kGroupWords = 96 * 1024;  // packed words that should stay in the second-level cache
 constexpr Index kMinTasks = 32;           // so that the last task of a loop is short
 
@@ -24,6 +28,10 @@ Index words_of(Index elements, DType dtype) { return ceil_div(elements, pair_of(
 Word* at(const View& v, Index element) {
   auto* bytes = static_cast<std::byte*>(v.data) + element * tensor::dtype_bytes(v.dtype);
   return reinterpret_cast<Word*>(bytes);
+}
+
+const std::uint16_t* halves(const View& v, Index element) {
+  return reinterpret_cast<const std::uint16_t*>(v.b16() + element);
 }
 
 auto gemm_of(const Kernels& k, DType dtype) {
@@ -84,8 +92,12 @@ void multiply(base::Context& ctx, const Product& p) {
   const Index words = words_of(p.k, dtype), panels = ceil_div(p.n, kPanel);
   const Index panel_words = words_of(p.b.shape[1], dtype) * kPanel;
   const Index chunks = ceil_div(p.m, kRowChunk), group = panels_a_task(panels, words, chunks);
-  ctx.threads.parallel(chunks * ceil_div(panels, group), [&](std::int64_t task, int) {
-    const Index row = task % chunks * kRowChunk, first = task / chunks * group;
+      const Index groups = ceil_div(panels, group);
+  ctx.threads.parallel(chunks * groups, [&](std::int64_t task, int) {
+    // Blocks of chunks; inside one, all chunks meet a group of panels before the next group comes.
+    const Index block = task / (kBlockChunks * groups), within = task % (kBlockChunks * groups);
+    const Index deep = std::min(kBlockChunks, chunks - block * kBlockChunks);
+    const Index row = (block * kBlockChunks + within % deep) * kRowChunk, first = within / deep * group;
     for (Index panel = first; panel < std::min(panels, first + group); ++panel) {
       const Index column = panel * kPanel, out = row * p.ldy + column;
       GemmPanel g{};
@@ -107,99 +119,88 @@ void multiply(base::Context& ctx, const Product& p) {
 
 namespace {
 
-/// Both operands of dy^T x, packed: x as panels [block][panel][words][64], dy as tiles
-/// [block][tile][words][6], blocks of reduction_block(m) rows; the last block may be shorter.
-struct Packed {
-  Index m, n, k, pair, block, panels, tiles;
+/// The operands of one block of rows of dy^T x, packed: x as panels [panel][words][48], dy as tiles
+/// [tile][words][8]. Small enough to stay in the last-level cache between packing and use.
+struct PackedBlock {
+  Index row, rows, words;  // of dy and x
   Word *x, *dy;
 
-  Packed(const OuterProduct& p, DType dtype)
-      : m(p.m),
-        n(p.n),
-        k(p.k),
-        pair(pair_of(dtype)),
-        block(reduction_block(p.m)),
-        panels(ceil_div(p.k, kPanel)),
-        tiles(ceil_div(p.n, simd::kRowTile)),
+  PackedBlock(const OuterProduct& p, Index first, Index n_rows, DType dtype)
+      : row(first),
+        rows(n_rows),
+        words(words_of(n_rows, dtype)),
         x(reinterpret_cast<Word*>(p.scratch)),
-        dy(x + ceil_div(p.m, block) * (block / pair) * panels * kPanel) {}
-  Index blocks() const { return ceil_div(m, block); }
-  Index words(Index b) const { return ceil_div(std::min(block, m - b * block), pair); }
-  Word* panel(Index b, Index i) const {
-    return x + b * (block / pair) * panels * kPanel + i * words(b) * kPanel;
-  }
-  Word* tile(Index b, Index i) const {
-    return dy + b * tiles * simd::tile_stride(block / pair) + i * simd::tile_stride(words(b));
-  }
+        dy(x + words * round_up(p.k, kOuterPanel)) {}
+  Word* panel(Index i) const { return x + i * words * kOuterPanel; }
+  Word* tile(Index i) const { return dy + i * words * kOuterRows; }
 };
 
-constexpr Index kStrip =
-    32;  // rows packed by one task: read whole, written to every panel and tile
+constexpr Index kStrip = 8;  // rows packed at a time: read along, written as whole cache lines
 
-/// Packs rows [row, row + rows) of x and dy, which lie in one block.
-void pack_strip(const Kernels& kern, const OuterProduct& p, const Packed& to, Index row,
+/// Packs rows [begin, begin + rows) of the block.
+void pack_strip(const Kernels& kern, const OuterProduct& p, const PackedBlock& to, Index begin,
                 Index rows) {
   const bool bf16 = p.x.dtype == DType::kBF16;
-  const Index b = row / to.block, word = (row - b * to.block) / to.pair;
-  for (Index i = 0; i < to.panels; ++i) {
-    Word* dst = to.panel(b, i) + word * kPanel;
-    const Index n = std::min(kPanel, p.k - i * kPanel), from = row * p.ldx + i * kPanel;
+  const Index word = begin / pair_of(p.x.dtype), row = to.row + begin;
+  for (Index column = 0; column < p.k; column += kOuterPanel) {
+    Word* dst = to.panel(column / kOuterPanel) + word * kOuterPanel;
+    const Index n = std::min(kOuterPanel, p.k - column), from = row * p.ldx + column;
     if (bf16) {
-      kern.pack_columns_bf16(dst, kPanel, reinterpret_cast<const std::uint16_t*>(p.x.b16() + from),
-                             p.ldx, rows, n);
+      kern.pack_columns_bf16(dst, kOuterPanel, halves(p.x, from), p.ldx, rows, n);
     } else {
-      kern.pack_columns_f32(dst, kPanel, p.x.f32() + from, p.ldx, rows, n);
+      kern.pack_columns_f32(dst, kOuterPanel, p.x.f32() + from, p.ldx, rows, n);
     }
   }
-  const Index stride = simd::tile_stride(to.words(b));
-  for (Index c = 0; c < p.n; c += simd::kTileColumns) {
-    Word* dst = to.tile(b, c / simd::kRowTile) + word * simd::kRowTile;
-    const Index n = std::min(simd::kTileColumns, p.n - c), from = row * p.ld_dy + c;
-    if (bf16) {
-      kern.pack_tiles_bf16(dst, stride, reinterpret_cast<const std::uint16_t*>(p.dy.b16() + from),
-                           p.ld_dy, rows, n);
-    } else {
-      kern.pack_tiles_f32(dst, stride, p.dy.f32() + from, p.ld_dy, rows, n);
-    }
+  Word* dst = to.tile(0) + word * kOuterRows;
+  const Index stride = to.words * kOuterRows, from = row * p.ld_dy;
+  if (bf16) {
+    kern.pack_tiles_bf16(dst, stride, halves(p.dy, from), p.ld_dy, rows, p.n);
+  } else {
+    kern.pack_tiles_f32(dst, stride, p.dy.f32() + from, p.ld_dy, rows, p.n);
   }
+}
+
+/// dw (+)= the product of one packed block.
+void outer_block(base::Context& ctx, const OuterProduct& p, const PackedBlock& b, bool add) {
+  const Kernels& kern = simd::kernels(ctx.isa);
+  const auto outer = p.x.dtype == DType::kBF16 ? kern.outer_bf16 : kern.outer_f32;
+  const Index chunks = ceil_div(p.n, kOuterChunk), panels = ceil_div(p.k, kOuterPanel);
+  const Index group = ceil_div(panels, std::min(panels, ceil_div(kMinTasks, chunks)));
+  ctx.threads.parallel(chunks * ceil_div(panels, group), [&](std::int64_t task, int) {
+    const Index row = task % chunks * kOuterChunk, first = task / chunks * group;
+    for (Index panel = first; panel < std::min(panels, first + group); ++panel) {
+      const Index column = panel * kOuterPanel;
+      outer({.a = b.tile(row / kOuterRows),
+             .a_tile = b.words * kOuterRows,
+             .b = b.panel(panel),
+             .m = std::min(kOuterChunk, p.n - row),
+             .n = std::min(kOuterPanel, p.k - column),
+             .k = b.words,
+             .c = p.dw.f32() + row * p.k + column,
+             .ldc = p.k,
+             .add = add});
+    }
+  });
 }
 
 }  // namespace
 
-std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t n, std::int64_t k,
-                                         DType dtype) {
-  const Index block = reduction_block(m), blocks = ceil_div(m, block),
-              words = block / pair_of(dtype);
-  return 4 * blocks *
-         (words * round_up(k, kPanel) + ceil_div(n, simd::kRowTile) * simd::tile_stride(words));
+std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t n, std::int64_t k, DType dtype) {
+  const Index words = words_of(std::min(m, kGradientBlock), dtype);
+  return 4 * words * (round_up(k, kOuterPanel) + round_up(n, 2 * kOuterRows));
 }
 
 void multiply_transposed(base::Context& ctx, const OuterProduct& p) {
   const Kernels& kern = simd::kernels(ctx.isa);
-  const DType dtype = p.x.dtype;
-  const Packed packed(p, dtype);
-  for_chunks(ctx, p.m, kStrip, [&](std::int64_t row, std::int64_t end, int) {
-    pack_strip(kern, p, packed, row, end - row);
-  });
-  const auto gemm = gemm_of(kern, dtype);
-  const Index chunks = ceil_div(p.n, simd::kTileColumns), panels = packed.panels;
-  const Index group = ceil_div(panels, std::min(panels, ceil_div(kMinTasks, chunks)));
-  ctx.threads.parallel(chunks * ceil_div(panels, group), [&](std::int64_t task, int) {
-    const Index row = task % chunks * simd::kTileColumns, first = task / chunks * group;
-    for (Index b = 0; b < packed.blocks(); ++b) {
-      const Index words = packed.words(b);
-      for (Index panel = first; panel < std::min(panels, first + group); ++panel) {
-        GemmPanel g{};
-        g.a = packed.tile(b, row / simd::kRowTile), g.a_row = 1, g.a_step = simd::kRowTile;
-        g.a_tile = simd::tile_stride(words);
-        g.b = packed.panel(b, panel), g.b_step = kPanel;
-        g.m = std::min(simd::kTileColumns, p.n - row), g.n = std::min(kPanel, p.k - panel * kPanel);
-        g.k = words, g.k_block = words;
-        g.c = p.dw.f32() + row * p.k + panel * kPanel, g.ldc = p.k, g.add = p.add || b > 0;
-        gemm(g);
+    for (Index row = 0; row < p.m; row += kGradientBlock) {
+    const PackedBlock b(p, row, std::min<Index>(kGradientBlock, p.m - row), p.x.dtype);
+    for_chunks(ctx, b.rows, 4 * kStrip, [&](std::int64_t begin, std::int64_t end, int) {
+      for (Index r = begin; r < end; r += kStrip) {
+        pack_strip(kern, p, b, r, std::min<Index>(kStrip, end - r));
       }
-    }
-  });
+    });
+    outer_block(ctx, p, b, p.add || row > 0);
+  }
 }
 
 }  // namespace belay::ops

@@ -16,6 +16,9 @@ using tensor::View;
 /// Length of the blocks in which a reduction of k elements is summed: 512, or 1024 where k > 1024.
 constexpr std::int64_t reduction_block(std::int64_t k) { return k <= 1024 ? 512 : 1024; }
 
+/// Rows of a block in the sums of weight gradients.
+constexpr std::int64_t kGradientBlock = 1024;
+
 /// Shape of W[out, in] packed for `y = x W^T` (reduction along in) and for `dx = dy W` (along out).
 tensor::Shape packed_forward_shape(std::int64_t out, std::int64_t in);
 tensor::Shape packed_backward_shape(std::int64_t out, std::int64_t in);
@@ -34,8 +37,7 @@ struct Product {
 };
 void multiply(base::Context& ctx, const Product& p);
 
-/// dw[N, K] (+)= dy[M, N]^T x[M, K]: the sum runs over rows in order, in blocks of
-/// reduction_block(M).
+/// dw[N, K] (+)= dy[M, N]^T x[M, K]: the sum runs over rows in order, in blocks of kGradientBlock.
 struct OuterProduct {
   View dy, x, dw;  // dw: f32
   std::int64_t m, n, k, ld_dy, ldx;

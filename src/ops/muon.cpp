@@ -105,9 +105,9 @@ void muon_step(base::Context& ctx, float* w, const float* g, float* buffer, std:
   b.left = reinterpret_cast<std::byte*>(b.p + round_up(n * n, 16));
   b.packed = b.left + 2 * padded + 64;
   float* update = b.y;
-  combine(ctx, buffer, o.momentum, buffer, o.grad_scale, g, count);
+  combine(ctx, buffer, o.momentum, buffer, (1 - o.momentum) * o.grad_scale, g, count);
   if (o.nesterov) {
-    combine(ctx, update, o.momentum, buffer, o.grad_scale, g, count);
+    combine(ctx, update, o.momentum, buffer, (1 - o.momentum) * o.grad_scale, g, count);
   } else {
     combine(ctx, update, 1.0f, buffer, 0.0f, buffer, count);
   }

@@ -13,7 +13,7 @@ void swiglu_forward(base::Context& ctx, const tensor::View& gu, const tensor::Vi
 /// d_gu: [T, 2F].
 void swiglu_backward(base::Context& ctx, const tensor::View& gu, const tensor::View& da,
                      const tensor::View& d_gu);
-/// Records the operation; a is cheap, so it is computed again in backward instead of being kept.
+/// Records the operation; returns a.
 tensor::Id swiglu(tensor::Tape& tape, tensor::Id gu);
 
 /// The slow twin of one row.

@@ -32,19 +32,19 @@ BELAY_INLINE void each(Body body) {
   }
 }
 
+/// acc = A B over k words: word (row, i) of A at a[row * a_row + i * a_step], of B at b[i * b_step + column].
 template <class Madd, int MR, int NV>
-BELAY_INLINE void product(const GemmPanel& g, const Word* a, const Word* b, Index k,
+BELAY_INLINE void product(const Word* a, Index a_row, Index a_step, const Word* b, Index b_step, Index k,
                           F32x16 (&acc)[MR][NV]) {
   each<MR, NV>([&](int r, int v) BELAY_LAMBDA { acc[r][v] = set1(0.0f); });
-  const Index row = g.a_row, step = g.a_step, b_step = g.b_step;
 #pragma GCC unroll 1
-  for (Index i = 0; i < k; ++i, a += step, b += b_step) {
+  for (Index i = 0; i < k; ++i, a += a_step, b += b_step) {
     Word16 bv[NV];
 #pragma GCC unroll 8
     for (int v = 0; v < NV; ++v) bv[v] = load_w(b + v * 16);
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) {
-      const Word16 av = set1_w(a[r * row]);
+      const Word16 av = set1_w(a[r * a_row]);
 #pragma GCC unroll 8
       for (int v = 0; v < NV; ++v) acc[r][v] = Madd::madd(acc[r][v], av, bv[v]);
     }
@@ -110,7 +110,7 @@ template <class Madd, int MR, int NV>
 BELAY_INLINE void one_block(const GemmPanel& g, const Word* a, const Word* b, Index row,
                             Index column) {
   F32x16 acc[MR][NV];
-  product<Madd, MR, NV>(g, a, b, g.k, acc);
+  product<Madd, MR, NV>(a, g.a_row, g.a_step, b, g.b_step, g.k, acc);
   put_tile<MR, NV>(g, row, column, acc);
 }
 
@@ -119,7 +119,7 @@ template <class Madd, int MR, int NV>
 BELAY_INLINE void block_sum(const GemmPanel& g, const Word* a, const Word* b, Index k0, Index k,
                             float (&sum)[MR][NV * 16]) {
   F32x16 acc[MR][NV];
-  product<Madd, MR, NV>(g, a + k0 * g.a_step, b + k0 * g.b_step, k, acc);
+  product<Madd, MR, NV>(a + k0 * g.a_step, g.a_row, g.a_step, b + k0 * g.b_step, g.b_step, k, acc);
   if (k0 == 0) {
     each<MR, NV>([&](int r, int v) BELAY_LAMBDA { store(sum[r] + v * 16, acc[r][v]); });
   } else {
@@ -131,7 +131,7 @@ BELAY_INLINE void block_sum(const GemmPanel& g, const Word* a, const Word* b, In
 
 template <class Madd, int MR, int NV>
 void tile(const GemmPanel& g, Index row, Index column) {
-  const Word* a = g.a + (g.a_tile != 0 ? row / kRowTile * g.a_tile : row * g.a_row);
+  const Word* a = g.a + row * g.a_row;
   const Word* b = g.b + column;
   if (g.k <= g.k_block) return one_block<Madd, MR, NV>(g, a, b, row, column);
   float sum[MR][NV * 16];
@@ -166,6 +166,46 @@ void gemm_panel(const GemmPanel& g) {
     if (g.n - column > 16) return rows<Madd, 2>(g, column);
   }
   for (; column < g.n; column += 16) rows<Madd, 1>(g, column);
+}
+
+/// MR rows of an outer product, from row `row` of a tile of eight.
+template <class Madd, int MR, int NV>
+BELAY_INLINE void outer_rows(const OuterPanel& g, const Word* a, Index row, Index column) {
+  F32x16 acc[MR][NV];
+  product<Madd, MR, NV>(a, 1, kOuterRows, g.b + column, kOuterPanel, g.k, acc);
+  float* c = g.c + row * g.ldc + column;
+  const Index n = g.n - column;
+  each<MR, NV>([&](int r, int v) BELAY_LAMBDA {
+    if (row + r >= g.m) return;
+    float* p = c + r * g.ldc + v * 16;
+    const Index left = n - v * 16;
+    if (left >= 16) {
+      store(p, g.add ? add(load(p), acc[r][v]) : acc[r][v]);
+    } else {
+      store_n(p, g.add ? add(load_n(p, left), acc[r][v]) : acc[r][v], left);
+    }
+  });
+}
+
+template <class Madd>
+void outer_panel(const OuterPanel& g) {
+  const Word* a = g.a;
+  for (Index row = 0; row < g.m; row += kOuterRows, a += g.a_tile) {
+    if constexpr (kVectors == 4) {
+      if (g.n > 32) {
+        outer_rows<Madd, 8, 3>(g, a, row, 0);
+      } else if (g.n > 16) {
+        outer_rows<Madd, 8, 2>(g, a, row, 0);
+      } else {
+        outer_rows<Madd, 8, 1>(g, a, row, 0);
+      }
+    } else {
+      for (Index column = 0; column < g.n; column += 16) {
+        outer_rows<Madd, 4, 1>(g, a, row, column);
+        outer_rows<Madd, 4, 1>(g, a + 4, row + 4, column);
+      }
+    }
+  }
 }
 
 // Loading sixteen words of a row of the source, in the word type of the destination.
@@ -224,31 +264,16 @@ void pack_columns(Word* dst, Index step, const typename Source::Element* src, In
 }
 
 template <class Source>
-void pack_tiles(Word* dst, Index stride, const typename Source::Element* src, Index ld, Index k,
-                Index n) {
-  constexpr Index kDeep = 8, kWide = kTileColumns + 16;
-  const Index tiles = (n + kRowTile - 1) / kRowTile;
-  Word rows[kDeep * kWide] = {};
-  for (Index i = 0; i < k; i += kDeep * Source::kPair, dst += kDeep * kRowTile) {
-    Index deep = 0;
-    for (; deep < kDeep && i + deep * Source::kPair < k; ++deep) {
-      const auto* p = src + (i + deep * Source::kPair) * ld;
-      const auto* q = Source::kPair == 2 && i + deep * Source::kPair + 1 < k ? p + ld : nullptr;
-      for (Index c = 0; c < n; c += 16) {
-        store_w(rows + deep * kWide + c,
-                Source::down(p + c, q == nullptr ? nullptr : q + c, n - c));
-      }
-    }
-    // Eight words where six belong: the two too many are overwritten by the next row of the tile;
-    // in the last row only six are written, since the next strip may be another worker's.
-    for (Index t = 0; t < tiles; ++t) {
-      Word* to = dst + t * stride;
-      const Word* from = rows + t * kRowTile;
-      for (Index d = 0; d + 1 < deep; ++d) {
-        __builtin_memcpy(to + d * kRowTile, from + d * kWide, 8 * sizeof(Word));
-      }
-      __builtin_memcpy(to + (deep - 1) * kRowTile, from + (deep - 1) * kWide,
-                       kRowTile * sizeof(Word));
+void pack_tiles(Word* dst, Index stride, const typename Source::Element* src, Index ld, Index k, Index n) {
+  for (Index c = 0; c < n; c += 16, dst += 2 * stride) {
+    Word* to = dst;
+    for (Index i = 0; i < k; i += Source::kPair, to += kOuterRows) {
+      const auto* p = src + i * ld + c;
+      const auto* q = Source::kPair == 2 && i + 1 < k ? p + ld : nullptr;
+      Word both[16];
+      store_w(both, Source::down(p, q, n - c));
+      __builtin_memcpy(to, both, 8 * sizeof(Word));
+      if (n - c > 8) __builtin_memcpy(to + stride, both + 8, 8 * sizeof(Word));
     }
   }
 }

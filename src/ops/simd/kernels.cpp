@@ -11,6 +11,8 @@ extern const Kernels kTable;
 const Kernels kTable = {
     .gemm_f32 = gemm_panel<MaddF32>,
     .gemm_bf16 = gemm_panel<MaddBf16>,
+    .outer_f32 = outer_panel<MaddF32>,
+    .outer_bf16 = outer_panel<MaddBf16>,
     .norm_forward = {norm_forward<ElemF32>, norm_forward<ElemBf16>},
     .norm_backward = {norm_backward<ElemF32>, norm_backward<ElemBf16>},
     .swiglu_forward = {swiglu_forward<ElemF32>, swiglu_forward<ElemBf16>},

@@ -17,8 +17,8 @@ using Word = std::uint32_t;
 
 constexpr Index kPanel = 64;        // columns of a packed panel
 constexpr Index kRowTile = 6;       // rows that a product keeps in registers
-constexpr Index kTileColumns = 48;  // columns of an A operand that pack_tiles lays out
-constexpr Index tile_stride(Index words) { return (words * kRowTile + 2 + 15) / 16 * 16; }
+constexpr Index kOuterRows = 8;      // rows of an outer product that stay in registers,
+constexpr Index kOuterPanel = 48;    // beside this many columns
 constexpr Index kKeyBlock = 64;  // keys that attention takes at a time, from the document's start
 constexpr Index kQueryTile =
     48;  // queries that attention takes at a time (even; not part of the order)
@@ -29,7 +29,6 @@ constexpr Index kMaxHeadDim = 512;
 struct GemmPanel {
   const Word* a;  // word (row, k) at a[row * a_row + k * a_step]
   Index a_row, a_step;
-  Index a_tile = 0;  // if set: row tile i (kRowTile rows) begins at a + i * a_tile
   const Word* b;     // word (k, column) at b[k * b_step + column]; columns padded to 16
   Index b_step;
   Index m, n, k, k_block;       // n <= kPanel
@@ -39,6 +38,18 @@ struct GemmPanel {
   Index ldc = 0;
   bool add = false;              // c += product
   const float* scale = nullptr;  // c = c * scale[row] + product
+};
+
+/// C[m, n] (+)= sum over k of A[., k] B[k, .], for weight gradients: A as tiles [m / 8][k][8], a_tile words
+/// apart and zero-filled, B a panel [k][48]. One sum, ascending in k, from zero.
+struct OuterPanel {
+  const Word* a;
+  Index a_tile;
+  const Word* b;
+  Index m, n, k;  // n <= kOuterPanel
+  float* c;
+  Index ldc;
+  bool add;
 };
 
 /// x' = x + delta, h = x' rstd w with rstd = 1 / sqrt(mean(x'^2) + eps); rows of `width`.
@@ -120,6 +131,8 @@ using ByType = void (*[2])(const Args&);
 struct Kernels {
   void (*gemm_f32)(const GemmPanel&);
   void (*gemm_bf16)(const GemmPanel&);
+  void (*outer_f32)(const OuterPanel&);
+  void (*outer_bf16)(const OuterPanel&);
 
   ByType<NormRows> norm_forward, norm_backward;
   ByType<GateRows> swiglu_forward, swiglu_backward;
@@ -140,8 +153,7 @@ struct Kernels {
   void (*pack_columns_bf16)(Word* dst, Index step, const std::uint16_t* src, Index ld, Index k,
                             Index n);
   void (*pack_columns_to_bf16)(Word* dst, Index step, const float* src, Index ld, Index k, Index n);
-  // pack_tiles_*: src [k, n], n <= kTileColumns, as A operand: [n / kRowTile][words][kRowTile],
-  // tiles `stride` words apart.
+  // pack_tiles_*: src [k, n] as A operand of OuterPanel: [n / 8][words][8], `stride` words apart.
   void (*pack_tiles_f32)(Word* dst, Index stride, const float* src, Index ld, Index k, Index n);
   void (*pack_tiles_bf16)(Word* dst, Index stride, const std::uint16_t* src, Index ld, Index k,
                           Index n);
