@@ -45,7 +45,7 @@ class BitTable : public testing::TestWithParam<Case> {};
 
 TEST_P(BitTable, SameForAnyThreadsAndInstructionSet) {
   const auto [row, dtype] = GetParam();
-  for (const Size size : {Size::kAwkward, Size::kReal}) {
+  for (const Size size : sizes_of(*row)) {
     for (const std::int64_t rows : kRowCounts) {
       const Inputs inputs = row->inputs(rows, dtype, size);
       base::Context best{pool_of(1)};
@@ -74,7 +74,7 @@ std::vector<Unit> sample(const std::vector<Unit>& units) {
 
 TEST_P(BitTable, ARowAloneHasItsBitsAmongOthers) {
   const auto [row, dtype] = GetParam();
-  for (const Size size : {Size::kAwkward, Size::kReal}) {
+  for (const Size size : sizes_of(*row)) {
     for (const base::Isa isa : base::supported_isas()) {
       for (const std::int64_t rows : kRowCounts) {
         if (too_slow(isa, size, rows)) continue;

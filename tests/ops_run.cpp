@@ -170,6 +170,11 @@ bool too_slow(base::Isa isa, Size size, std::int64_t rows) {
   return isa == base::Isa::kScalar && size == Size::kReal && rows > 7;
 }
 
+std::vector<Size> sizes_of(const OpRow& row) {
+  if (row.one_size) return {Size::kAwkward};
+  return {Size::kAwkward, Size::kReal};
+}
+
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
   for (const OpRow& row : ops_table()) {

@@ -177,7 +177,8 @@ OpRow rope_row(const std::string& name, Heads heads, bool norm) {
                 r.output(ops::rope(r.tape, r[0], {r[1], r[2], r[3], q, k},
                                    {heads.q, heads.kv, heads.dim, kEps}));
               },
-          .twin = RopeTwin{heads.q, heads.kv, heads.dim, norm, kTheta, static_cast<double>(kEps)}};
+          .twin = RopeTwin{heads.q, heads.kv, heads.dim, norm, kTheta, static_cast<double>(kEps)},
+          .one_size = true};
 }
 
 OpRow attention_row(const std::string& name, Heads heads) {
@@ -192,7 +193,8 @@ OpRow attention_row(const std::string& name, Heads heads) {
                 r.output(ops::attention(r.tape, r[0], r[1],
                                         {heads.q, heads.kv, heads.dim, r.inputs.rows}));
               },
-          .twin = AttentionTwin{heads.q, heads.kv, heads.dim}};
+          .twin = AttentionTwin{heads.q, heads.kv, heads.dim},
+          .one_size = true};
 }
 
 OpRow swiglu_row() {

@@ -127,6 +127,7 @@ struct OpRow {
   bool bf16 = true;
   bool loss = false;  // the last output is what gradients are of; the others have none
   bool differentiable = true;
+  bool one_size = false;    // its sizes are real ones already
   bool independent = true;  // each row (document) has its bits alone
 };
 
@@ -151,6 +152,7 @@ inline constexpr std::int64_t kRowCounts[] = {1, 2, 3, 7, 16, 33, 130, 512};
 inline constexpr int kThreadCounts[] = {1, 2, 3, 8};
 /// A pool of that many threads, which lives as long as the program.
 base::ThreadPool& pool_of(int n_threads);
+std::vector<Size> sizes_of(const OpRow& row);
 /// The scalar loops are too slow for real widths and many rows.
 bool too_slow(base::Isa isa, Size size, std::int64_t rows);
 /// A row of the table and a compute type, and how a test names the pair.
