@@ -22,7 +22,7 @@ constexpr Index kOuterPanel = 48;    // beside this many columns
 constexpr Index kKeyBlock = 64;  // keys that attention takes at a time, from the document's start
 constexpr Index kQueryTile =
     48;  // queries that attention takes at a time (even; not part of the order)
-constexpr Index kMaxHeadDim = 512;
+constexpr Index kMaxHeadDim = 1024;  // the most that a config may ask for (model/config.h)
 
 /// C[m, n] (+)= A[m, k] B[k, n] on one panel of B. The sum over k ascends by fused multiply-add
 /// inside blocks of k_block words, each from zero; the blocks are added in order.
