@@ -1,0 +1,25 @@
+// What the headers of ops/simd/vec.h share: the number of lanes, and one bf16 at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#define BELAY_INLINE inline __attribute__((always_inline))
+#define BELAY_LAMBDA __attribute__((always_inline))
+
+namespace belay::ops::simd::BELAY_ISA {
+
+constexpr std::ptrdiff_t kLanes = 16;
+
+BELAY_INLINE float bits_to_float(std::uint32_t u) { return __builtin_bit_cast(float, u); }
+BELAY_INLINE std::uint32_t float_to_bits(float f) { return __builtin_bit_cast(std::uint32_t, f); }
+BELAY_INLINE float widen(std::uint16_t b) {
+  return bits_to_float(static_cast<std::uint32_t>(b) << 16);
+}
+BELAY_INLINE std::uint16_t narrow(float f) {
+  const std::uint32_t u = float_to_bits(f);
+  if ((u & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>((u >> 16) | 0x40u);
+  return static_cast<std::uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+}
+
+}  // namespace belay::ops::simd::BELAY_ISA
