@@ -100,6 +100,16 @@ TEST_P(SameBits, AlonePackedAndInPieces) {
   }
 }
 
+TEST_P(SameBits, ABatchThatEndsHalfFull) {
+  const auto ids = oracle()["greedy_ids_from_bos"].get<std::vector<std::int32_t>>();
+  const model::Documents documents(9, {ids.begin(), ids.begin() + 60});
+  Loaded m(GetParam(), 2);
+  m.model = std::make_unique<model::Model>(m.model->config(), GetParam(), false, 60);
+  m.model->load(m.ctx, model::load_hf_folder(base::Env::posix(), kStories)->weights);
+  const auto scores = m.score(documents, {.batch_tokens = 500});
+  for (const auto& row : scores) EXPECT_EQ(row, scores[0]);
+}
+
 TEST_P(SameBits, AnyNumberOfThreads) {
   const model::Documents documents = some_documents();
   const auto one = Loaded(GetParam(), 1).score(documents);

@@ -65,7 +65,7 @@ tensor::Tape record(const Model& model, Batch& batch, KvCache* cache, const Layo
 class Scorer {
  public:
   Scorer(base::Context& ctx, const Model& model, const Layout& layout)
-      : max_positions_(model.max_positions()), batch_(layout.rows) {
+      : longest_(layout.longest), max_positions_(model.max_positions()), batch_(layout.rows) {
     if (layout.cached) cache_.emplace(model.config(), model.compute(), layout.longest);
     exec_.emplace(ctx, record(model, batch_, cache_ ? &*cache_ : nullptr, layout, logprob_));
   }
@@ -82,11 +82,12 @@ class Scorer {
       lengths.push_back(length_of(document));
     }
     const std::size_t n_documents = lengths.size();
-    if (ids.size() < batch_.ids.size()) {  // one more document, which nobody reads
-      lengths.push_back(static_cast<std::int64_t>(batch_.ids.size() - ids.size()));
-      ids.resize(batch_.ids.size(), 0);
-      targets.resize(batch_.ids.size(), -1);
+    auto rest = static_cast<std::int64_t>(batch_.ids.size() - ids.size());
+    for (; rest > 0; rest -= lengths.back()) {  // filled up with documents that nobody reads
+      lengths.push_back(std::min(rest, longest_));
     }
+    ids.resize(batch_.ids.size(), 0);
+    targets.resize(batch_.ids.size(), -1);
     batch_.set(ids, targets, lengths);
     exec_->replay();
     const float* p = logprobs();
@@ -118,7 +119,7 @@ class Scorer {
  private:
   const float* logprobs() const { return exec_->view(logprob_).f32(); }
 
-  std::int64_t max_positions_;
+  std::int64_t longest_, max_positions_;
   Batch batch_;
   std::optional<KvCache> cache_;
   tensor::Id logprob_ = tensor::kNone;
