@@ -170,7 +170,7 @@ BELAY_INLINE void rope_head_backward(const RopeRows& a, const typename E::T* in,
     ElemF32::put(turned + half + c, fnma(x, si, mul(y, co)), n);
   }
   if (w == nullptr) {
-    for (Index c = 0; c < a.head_dim; c += 16) {
+    for (Index c = 0; d_in != nullptr && c < a.head_dim; c += 16) {
       E::put(d_in + c, ElemF32::get(turned + c, a.head_dim - c), a.head_dim - c);
     }
     return;
@@ -189,6 +189,7 @@ BELAY_INLINE void rope_head_backward(const RopeRows& a, const typename E::T* in,
     if (dw != nullptr) ElemF32::put(dw + c, fma(g, hat, ElemF32::get(dw + c, n)), n);
     dot = fma(mul(g, ElemF32::get(w + c, n)), hat, dot);
   }
+  if (d_in == nullptr) return;
   const F32x16 mean = set1(reduce_add(dot) / width);
   for (Index c = 0; c < a.head_dim; c += 16) {
     const Index n = a.head_dim - c;
@@ -227,17 +228,18 @@ void rope_backward(const RopeRows& a) {
   for (Index r = 0; r < a.rows; ++r) {
     const T* in = a.in == nullptr ? nullptr : static_cast<const T*>(a.in) + r * width;
     const T* d_out = static_cast<const T*>(a.d_out) + r * width;
-    T* d_in = static_cast<T*>(a.d_in) + r * width;
+    T* d_in = a.d_in == nullptr ? nullptr : static_cast<T*>(a.d_in) + r * width;
     const Index row = a.positions[r] * (a.head_dim / 2);
     for (Index h = 0; h < a.n_heads + a.n_kv_heads; ++h) {
       const bool q = h < a.n_heads;
-      rope_head_backward<E>(a, in == nullptr ? nullptr : in + h * a.head_dim,
-                            d_out + h * a.head_dim, d_in + h * a.head_dim,
-                            q ? a.q_weight : a.k_weight, q ? a.dq_weight : a.dk_weight, a.cos + row,
-                            a.sin + row);
+      rope_head_backward<E>(
+          a, in == nullptr ? nullptr : in + h * a.head_dim, d_out + h * a.head_dim,
+          d_in == nullptr ? nullptr : d_in + h * a.head_dim, q ? a.q_weight : a.k_weight,
+          q ? a.dq_weight : a.dk_weight, a.cos + row, a.sin + row);
     }
     const Index v = (a.n_heads + a.n_kv_heads) * a.head_dim;
-    if (d_in != d_out) copy_row<E>(d_in + v, d_out + v, a.n_kv_heads * a.head_dim);
+    if (d_in != nullptr && d_in != d_out)
+      copy_row<E>(d_in + v, d_out + v, a.n_kv_heads * a.head_dim);
   }
 }
 
