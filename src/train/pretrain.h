@@ -20,8 +20,8 @@ struct PretrainOptions {
   std::int64_t micro_tokens = 0;  // computed at a time; a multiple of the context
   std::int64_t steps = 0;         // 0: as many as max_seconds allows
   double max_seconds = 0;         // 0: no limit
-  Schedule schedule;
-  OptimizerOptions optimizer;
+  Schedule schedule = {};
+  OptimizerOptions optimizer = {};
   bool checkpoint = false;  // recompute blocks in backward
 };
 

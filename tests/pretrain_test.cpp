@@ -1,0 +1,163 @@
+// The parts of pretraining below the program: schedule, batches, validation, the loop.
+#include "train/pretrain.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "model/score.h"
+#include "train/byte_validation.h"
+
+namespace belay {
+namespace {
+
+using tensor::DType;
+using ::testing::HasSubstr;
+
+const std::string kText = [] {
+  std::string text;
+  for (int i = 0; i < 400; ++i) text += "It was the best of times, " + std::to_string(i * i) + ". ";
+  return text;
+}();
+
+TEST(Schedule, RisesThenFallsToZero) {
+  const train::Schedule s{.lr = 2, .warmup_steps = 4};
+  EXPECT_DOUBLE_EQ(train::learning_rate(s, 0, 0), 0.5);
+  EXPECT_DOUBLE_EQ(train::learning_rate(s, 3, 0), 2);
+  EXPECT_DOUBLE_EQ(train::learning_rate(s, 100, 0.25), 1.5);
+  EXPECT_DOUBLE_EQ(train::learning_rate(s, 100, 1), 0);
+  EXPECT_DOUBLE_EQ(train::learning_rate(s, 100, 1.5), 0);
+  EXPECT_DOUBLE_EQ(train::learning_rate({.lr = 2, .warmup_steps = 0}, 0, 0), 2);
+}
+
+TEST(ByteBatches, ARowIsAWindowThatFollowsFromItsIndex) {
+  const data::ByteBatches batches(kText, 16, 7);
+  std::vector<std::int32_t> all(4 * 17), last(17), other(17);
+  batches.rows(3, 0, all);
+  batches.rows(3, 3, last);
+  batches.rows(4, 3, other);
+  EXPECT_TRUE(std::equal(last.begin(), last.end(), all.end() - 17));
+  EXPECT_NE(last, other);
+  const std::string row(last.begin(), last.end());
+  EXPECT_NE(kText.find(row), std::string::npos);
+}
+
+TEST(ByteBatches, WindowsReachBothEnds) {
+  const data::ByteBatches batches("abcdef", 4, 1);  // two windows
+  std::vector<std::int32_t> rows(64 * 5);
+  batches.rows(0, 0, rows);
+  std::size_t first = 0;
+  for (std::size_t r = 0; r < 64; ++r) first += rows[r * 5] == 'a' ? 1 : 0;
+  EXPECT_GT(first, 16u);
+  EXPECT_LT(first, 48u);
+}
+
+TEST(ConfigOfDepth, HoldsItsRatios) {
+  const model::ModelConfig c = train::config_of_depth(4, 256, 128);
+  EXPECT_TRUE(model::validate(c, "").ok());
+  EXPECT_EQ(c.hidden_size, 256);
+  EXPECT_EQ(c.ffn_size, 704);  // 8/3 of 256 is 682.7
+  EXPECT_EQ(c.n_heads, 4);
+  EXPECT_EQ(c.max_position, 128);
+}
+
+struct Tiny {
+  base::ThreadPool pool{2};
+  base::Context ctx{pool};
+  model::Model model{train::config_of_depth(1, 256, 16), DType::kF32, true, 16};
+  data::ByteBatches batches{kText, 16, 7};
+  std::atomic<bool> stop{false};
+
+  Tiny() { model.initialize(ctx, 1); }
+  base::Result<train::PretrainResult> run(
+      const train::PretrainOptions& options,
+      const std::function<base::Status(const train::StepInfo&)>& on_step) {
+    return train::pretrain(ctx, base::Env::posix(), model, batches, options, stop, on_step);
+  }
+};
+
+const train::PretrainOptions kFewSteps{.batch_tokens = 128,
+                                       .micro_tokens = 32,
+                                       .steps = 12,
+                                       .schedule = {.lr = 1e-2, .warmup_steps = 2}};
+
+TEST(ByteValidation, CountsEveryByteOnce) {
+  Tiny t;
+  for (const std::size_t n : {0, 1, 2, 15, 16, 17, 24, 25, 100}) {
+    const std::string text = kText.substr(5, n);
+    const auto seen = train::validate_bytes(t.ctx, base::Env::posix(), t.model, text, 16);
+    ASSERT_TRUE(seen.ok()) << seen.status().message();
+    // Byte by byte: the window that first reaches a byte predicts it.
+    double nats = n == 0 ? 0 : std::log(256);
+    for (std::size_t i = 1; i < n; ++i) {
+      const std::size_t window = i < 16 ? 0 : (i - 16) / 8 * 8 + 8;
+      const std::string piece = text.substr(window, i - window + 1);
+      const model::Documents one = {{piece.begin(), piece.end()}};
+      nats -=
+          static_cast<double>(model::score(t.ctx, base::Env::posix(), t.model, one)->at(0).back());
+    }
+    EXPECT_NEAR(seen->nats_per_byte, n == 0 ? 0 : nats / static_cast<double>(n), 1e-9) << n;
+  }
+}
+
+TEST(Pretrain, LearnsAndReportsEveryStep) {
+  Tiny t;
+  std::vector<train::StepInfo> steps;
+  train::PretrainOptions options = kFewSteps;
+  options.steps = 80;
+  const auto result = t.run(options, [&](const train::StepInfo& info) -> base::Status {
+    steps.push_back(info);
+    return {};
+  });
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  EXPECT_EQ(result->steps, 80);
+  EXPECT_EQ(result->tokens, 80 * 128);
+  ASSERT_EQ(steps.size(), 80u);
+  EXPECT_NEAR(steps.front().loss, std::log(256), 0.06);
+  EXPECT_LT(steps.back().loss, 2.5);
+  EXPECT_DOUBLE_EQ(steps.back().progress, 1);
+  EXPECT_DOUBLE_EQ(steps[39].lr, 1e-2 * (1 - 39.0 / 80));
+}
+
+TEST(Pretrain, StopsWhenAsked) {
+  Tiny t;
+  const auto result = t.run(kFewSteps, [&](const train::StepInfo& info) -> base::Status {
+    t.stop = info.step == 5;
+    return {};
+  });
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->steps, 5);
+  EXPECT_TRUE(result->interrupted);
+}
+
+TEST(Pretrain, SkipsWhatIsNotFiniteAndGivesUpAfterThree) {
+  Tiny t;
+  int skipped = 0;
+  const auto result = t.run(kFewSteps, [&](const train::StepInfo& info) -> base::Status {
+    if (info.step == 3) {  // from now on every gradient is damaged
+      const auto norm = model::find_weight(t.model.table(), model::Role::kFinalNorm);
+      t.model.master(static_cast<std::size_t>(norm)).f32()[0] = NAN;
+    }
+    skipped += info.skipped ? 1 : 0;
+    return {};
+  });
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(skipped, 3);
+  EXPECT_THAT(result.status().message(), HasSubstr("step 6"));
+}
+
+TEST(Pretrain, MicroBatchesAddUpToTheBatch) {
+  Tiny parts, whole;
+  train::PretrainOptions options = kFewSteps;
+  const auto nothing = [](const train::StepInfo&) { return base::Status(); };
+  ASSERT_TRUE(parts.run(options, nothing).ok());
+  options.micro_tokens = options.batch_tokens;
+  ASSERT_TRUE(whole.run(options, nothing).ok());
+  for (std::int64_t i = 0; i < parts.model.n_floats(); ++i) {
+    ASSERT_NEAR(parts.model.masters()[i], whole.model.masters()[i], 1e-3) << i;
+  }
+}
+
+}  // namespace
+}  // namespace belay
