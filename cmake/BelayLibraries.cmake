@@ -23,7 +23,7 @@ function(belay_add_simd library)
   if(NOT sources)
     return()
   endif()
-  set(flags_scalar -O2)  # arrays of sixteen, unrolled by -O3, take minutes to compile
+  set(flags_scalar "")
   set(flags_avx2 -mavx2 -mfma -mf16c)
   set(flags_avx512 ${flags_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq)
   set(flags_avx512bf16 ${flags_avx512} -mavx512bf16)
@@ -35,11 +35,16 @@ function(belay_add_simd library)
     add_library(belay_simd_${isa} OBJECT ${sources})
     target_link_libraries(belay_simd_${isa} PRIVATE belay_common)
     target_compile_definitions(belay_simd_${isa} PRIVATE BELAY_ISA=${isa})
-    if(NOT BELAY_SANITIZE)  # the sanitized scalar kernels take four minutes to compile at -O3
-      target_compile_options(belay_simd_${isa} PRIVATE -O3)
+    # The scalar set's arrays of sixteen, unrolled by -O3, take minutes to compile; sanitized, so do all
+    # sets above the build's own level.
+    set(level -O3)
+    if(BELAY_SANITIZE)
+      set(level "")
+    elseif(isa STREQUAL "scalar")
+      set(level -O2)
     endif()
     target_compile_options(belay_simd_${isa} PRIVATE
-      -fno-math-errno -fno-trapping-math ${flags_${isa}}
+      ${level} -fno-math-errno -fno-trapping-math ${flags_${isa}}
       # GCC 12's own AVX-512 headers start from a value left undefined on purpose.
       -Wno-maybe-uninitialized -Wno-uninitialized)
     target_sources(${library} PRIVATE $<TARGET_OBJECTS:belay_simd_${isa}>)
