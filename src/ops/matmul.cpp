@@ -16,9 +16,9 @@ using simd::kOuterRows;
 using simd::kPanel;
 using simd::Word;
 
-constexpr Index kOuterChunk = 48;          // rows of a task of a weight gradient
+constexpr Index kOuterChunk = 24;         // rows of a task of a weight gradient
 constexpr Index kRowChunk = 96;           // rows of a task
-constexpr Index kBlockChunks = 6;          // chunks that share a group of panels in the cache
+constexpr Index kBlockChunks = 6;         // chunks that share a group of panels in the cache
 constexpr Index kGroupWords = 96 * 1024;  // packed words that should stay in the second-level cache
 constexpr Index kMinTasks = 32;           // so that the last task of a loop is short
 
@@ -92,12 +92,13 @@ void multiply(base::Context& ctx, const Product& p) {
   const Index words = words_of(p.k, dtype), panels = ceil_div(p.n, kPanel);
   const Index panel_words = words_of(p.b.shape[1], dtype) * kPanel;
   const Index chunks = ceil_div(p.m, kRowChunk), group = panels_a_task(panels, words, chunks);
-      const Index groups = ceil_div(panels, group);
+  const Index groups = ceil_div(panels, group);
   ctx.threads.parallel(chunks * groups, [&](std::int64_t task, int) {
     // Blocks of chunks; inside one, all chunks meet a group of panels before the next group comes.
     const Index block = task / (kBlockChunks * groups), within = task % (kBlockChunks * groups);
     const Index deep = std::min(kBlockChunks, chunks - block * kBlockChunks);
-    const Index row = (block * kBlockChunks + within % deep) * kRowChunk, first = within / deep * group;
+    const Index row = (block * kBlockChunks + within % deep) * kRowChunk,
+                first = within / deep * group;
     for (Index panel = first; panel < std::min(panels, first + group); ++panel) {
       const Index column = panel * kPanel, out = row * p.ldy + column;
       GemmPanel g{};
@@ -165,7 +166,7 @@ void outer_block(base::Context& ctx, const OuterProduct& p, const PackedBlock& b
   const Kernels& kern = simd::kernels(ctx.isa);
   const auto outer = p.x.dtype == DType::kBF16 ? kern.outer_bf16 : kern.outer_f32;
   const Index chunks = ceil_div(p.n, kOuterChunk), panels = ceil_div(p.k, kOuterPanel);
-  const Index group = ceil_div(panels, std::min(panels, ceil_div(kMinTasks, chunks)));
+  const Index group = ceil_div(panels, std::min(panels, ceil_div(2 * kMinTasks, chunks)));
   ctx.threads.parallel(chunks * ceil_div(panels, group), [&](std::int64_t task, int) {
     const Index row = task % chunks * kOuterChunk, first = task / chunks * group;
     for (Index panel = first; panel < std::min(panels, first + group); ++panel) {
@@ -185,14 +186,15 @@ void outer_block(base::Context& ctx, const OuterProduct& p, const PackedBlock& b
 
 }  // namespace
 
-std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t n, std::int64_t k, DType dtype) {
+std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t n, std::int64_t k,
+                                         DType dtype) {
   const Index words = words_of(std::min(m, kGradientBlock), dtype);
   return 4 * words * (round_up(k, kOuterPanel) + round_up(n, 2 * kOuterRows));
 }
 
 void multiply_transposed(base::Context& ctx, const OuterProduct& p) {
   const Kernels& kern = simd::kernels(ctx.isa);
-    for (Index row = 0; row < p.m; row += kGradientBlock) {
+  for (Index row = 0; row < p.m; row += kGradientBlock) {
     const PackedBlock b(p, row, std::min<Index>(kGradientBlock, p.m - row), p.x.dtype);
     for_chunks(ctx, b.rows, 4 * kStrip, [&](std::int64_t begin, std::int64_t end, int) {
       for (Index r = begin; r < end; r += kStrip) {

@@ -129,7 +129,7 @@ void rope_backward(base::Context& ctx, const RopeShape& s, const RopeViews& v) {
 
 tensor::Id rope(tensor::Tape& tape, tensor::Id qkv, const RopeInputs& in, const RopeShape& shape) {
   const tensor::Id out = tape.make(tape.value(qkv).shape, tape.value(qkv).dtype);
-    tape.recompute(out);
+  tape.recompute(out);
   tape.call(std::make_shared<Rope>(shape),
             {qkv, in.positions, in.cos, in.sin, in.q_weight, in.k_weight}, {out});
   return out;

@@ -54,7 +54,7 @@ void swiglu_backward(base::Context& ctx, const tensor::View& gu, const tensor::V
 tensor::Id swiglu(tensor::Tape& tape, tensor::Id gu) {
   const tensor::Value& v = tape.value(gu);
   const tensor::Id a = tape.make({v.shape[0], v.shape[1] / 2}, v.dtype);
-  
+
   tape.call(std::make_shared<Swiglu>(), {gu}, {a});
   return a;
 }

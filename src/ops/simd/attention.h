@@ -88,46 +88,82 @@ BELAY_INLINE void scores(const typename A::T* q, Index ldq, Index m, const Word*
   A::gemm(g);
 }
 
+/// Rows of a causal tile: row r sees the first `base + r + 1` keys of the block, of which there are
+/// n. Calls run(row, rows, keys) on the whole tile where every row sees all keys, else on groups of
+/// rows with the keys that the last of them sees; what is left out would only add zeros.
+template <class Run>
+BELAY_INLINE void for_seen(Index m, Index n, Index base, Run run) {
+  if (base + 1 >= n) return run(0, m, n);
+  for (Index r = 0; r < m; r += kRowTile) {
+    const Index rows = m - r < kRowTile ? m - r : kRowTile, seen = base + r + rows;
+    if (seen > 0) run(r, rows, seen < n ? seen : n);
+  }
+}
+
 template <class A>
 struct ForwardTile {
   float* s;          // [kQueryTile][64]
   typename A::T* p;  // [kQueryTile][64]
   float* o;          // [kQueryTile][D]
-  float top[kQueryTile], sum[kQueryTile], alpha[kQueryTile];
+  float top[kQueryTile], next[kQueryTile], sum[kQueryTile], alpha[kQueryTile];
 };
 
-/// Softmax of one row of scores, of which the first `valid` keys are seen; merges into the row's
-/// state.
+/// Scales a row's scores, of which the first `valid` are seen, and finds their maximum.
 template <class A>
-BELAY_INLINE void softmax_row(ForwardTile<A>& t, Index r, Index valid, float scale) {
+BELAY_INLINE void row_maximum(ForwardTile<A>& t, Index r, Index valid, float scale) {
   float* s = t.s + r * kKeyBlock;
-  auto* p = t.p + r * kKeyBlock;
   const F32x16 none = set1(-__builtin_inff());
-  if (valid <= 0) {
-    for (Index c = 0; c < kKeyBlock; c += 16) A::put(p + c, set1(0.0f), 16);
-    t.alpha[r] = 1.0f;
-    return;
+  F32x16 most = set1(t.top[r]);
+  for (Index c = 0; c < kKeyBlock && c < valid; c += 16) {
+    F32x16 v = mul(load(s + c), set1(scale));
+    if (valid - c < 16) v = keep_n(v, none, valid - c);
+    store(s + c, v);
+    most = max(most, v);
   }
-  F32x16 v[4], most = none;
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    v[i] = mul(load(s + i * 16), set1(scale));
-    if (valid < i * 16 + 16) v[i] = keep_n(v[i], none, valid - i * 16 < 0 ? 0 : valid - i * 16);
-    most = max(most, v[i]);
-  }
-  const float old = t.top[r], now_ = reduce_max(most), top = now_ > old ? now_ : old;
+  t.next[r] = reduce_max(most);
+}
+
+/// The row's probabilities against its new maximum; merges their sum.
+template <class A>
+BELAY_INLINE void row_softmax(ForwardTile<A>& t, Index r, Index valid) {
+  const float* s = t.s + r * kKeyBlock;
+  auto* p = t.p + r * kKeyBlock;
+  const F32x16 top = set1(t.next[r]);
   F32x16 total = set1(0.0f);
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    const F32x16 e = exp(sub(v[i], set1(top)));
+  for (Index c = 0; c < kKeyBlock; c += 16) {
+    F32x16 e = set1(0.0f);
+    if (c < valid) e = exp(sub(load(s + c), top));
     total = add(total, e);
-    A::put(p + i * 16, e, 16);
+    A::put(p + c, e, 16);
   }
-  float first_[16];
-  store(first_, exp(set1(old - top)));
-  t.alpha[r] = first_[0];
-  t.sum[r] = __builtin_fmaf(t.sum[r], first_[0], reduce_add(total));
-  t.top[r] = top;
+  t.sum[r] = __builtin_fmaf(t.sum[r], t.alpha[r], reduce_add(total));
+  t.top[r] = t.next[r];
+}
+
+/// Softmax of the tile's scores; base as in for_seen.
+template <class A>
+BELAY_INLINE void tile_softmax(ForwardTile<A>& t, Index m, Index base, float scale) {
+  for (Index r = 0; r < m; ++r) row_maximum<A>(t, r, base + r + 1, scale);
+  for (Index r = 0; r < m; r += 16) {
+    store(t.alpha + r, exp(sub(load(t.top + r), load(t.next + r))));
+  }
+  for (Index r = 0; r < m; ++r) row_softmax<A>(t, r, base + r + 1);
+}
+
+template <class A>
+BELAY_INLINE void write_tile(const AttentionTask& a, typename A::T* out, float* lse, Index r0,
+                             Index m, const ForwardTile<A>& t) {
+  const Index d = a.head_dim;
+  for (Index r = 0; r < m; ++r) {
+    const F32x16 inverse = set1(1.0f / t.sum[r]);
+    for (Index c = 0; c < d; c += 16) {
+      A::put(out + (r0 + r) * a.ld_out + c, mul(ElemF32::get(t.o + r * d + c, d - c), inverse),
+             d - c);
+    }
+    if (lse == nullptr) continue;
+    lse[r0 + r] = static_cast<float>(static_cast<double>(t.top[r]) + log_of(t.sum[r]));
+  }
 }
 
 template <class A>
@@ -136,31 +172,24 @@ void forward_tile(const AttentionTask& a, const typename A::T* q, typename A::T*
   const Index d = a.head_dim, per_keys = d / A::kPair * kKeyBlock;
   const Index per_values = up(d, kPanel) / kPanel * (kKeyBlock / A::kPair) * panel_step(d);
   for (Index i = 0; i < m * d; i += 16) ElemF32::put(t.o + i, set1(0.0f), m * d - i);
-  for (Index r = 0; r < m; ++r) {
-    t.top[r] = -__builtin_inff();
+  for (Index r = 0; r < kQueryTile; ++r) {
+    t.top[r] = t.next[r] = -__builtin_inff();
     t.sum[r] = 0.0f;
   }
   const Index seen = a.first_query + r0 + m;  // keys that the last row of the tile sees
-  for (Index k0 = 0; k0 < seen; k0 += kKeyBlock) {
-    const Index n = seen - k0 < kKeyBlock ? seen - k0 : kKeyBlock, block = k0 / kKeyBlock;
-    scores<A>(q + r0 * a.ld, a.ld, m, keys + block * per_keys, d, n, t.s);
-    for (Index r = 0; r < m; ++r) {
-      softmax_row<A>(t, r, a.first_query + r0 + r + 1 - k0, a.scale);
-    }
-    times_down<A>(reinterpret_cast<const Word*>(t.p), kKeyBlock / A::kPair, 1, m,
-                  up(n, A::kPair) / A::kPair, values + block * per_values, kKeyBlock, t.o, d,
-                  t.alpha);
+  for (Index k0 = 0; k0 < seen; k0 += kKeyBlock, keys += per_keys, values += per_values) {
+    const Index n = seen - k0 < kKeyBlock ? seen - k0 : kKeyBlock, base = a.first_query + r0 - k0;
+    for_seen(m, n, base, [&](Index r, Index rows, Index some) BELAY_LAMBDA {
+      scores<A>(q + (r0 + r) * a.ld, a.ld, rows, keys, d, some, t.s + r * kKeyBlock);
+    });
+    tile_softmax<A>(t, m, base, a.scale);
+    for_seen(m, n, base, [&](Index r, Index rows, Index some) BELAY_LAMBDA {
+      times_down<A>(reinterpret_cast<const Word*>(t.p + r * kKeyBlock), kKeyBlock / A::kPair, 1,
+                    rows, up(some, A::kPair) / A::kPair, values, kKeyBlock, t.o + r * d, d,
+                    t.alpha + r);
+    });
   }
-  for (Index r = 0; r < m; ++r) {
-    const float inverse = 1.0f / t.sum[r];
-    for (Index c = 0; c < d; c += 16) {
-      A::put(out + (r0 + r) * a.ld_out + c,
-             mul(ElemF32::get(t.o + r * d + c, d - c), set1(inverse)), d - c);
-    }
-    if (lse != nullptr) {
-      lse[r0 + r] = static_cast<float>(static_cast<double>(t.top[r]) + log_of(t.sum[r]));
-    }
-  }
+  write_tile<A>(a, out, lse, r0, m, t);
 }
 
 template <class A>
@@ -192,9 +221,9 @@ template <class A>
 struct Backward {
   Word *k_along, *v_along, *k_down, *q_down, *do_down;
   float *dq, *dk, *dv, *delta;  // dq, dk, dv: [L][D]
-  float *s, *dp;                // [kQueryTile][64]
-  typename A::T* ds;            // [kQueryTile][64]
-  Word *p_pairs, *ds_pairs;     // [kQueryTile / pair][64]
+  float *s, *dp;                // [kBackwardTile][64]
+  typename A::T* ds;            // [kBackwardTile][64]
+  Word *p_pairs, *ds_pairs;     // [kBackwardTile / pair][64]
 };
 
 /// P and dS of two rows (one for f32) from their scores; rows beyond m give zeros.
@@ -235,21 +264,35 @@ BELAY_INLINE void probabilities(const AttentionTask& a, const Backward<A>& b, co
 template <class A>
 void backward_pair(const AttentionTask& a, const Backward<A>& b, const typename A::T* q,
                    const typename A::T* d_out, const float* lse, Index k0, Index r0, Index m) {
-  const Index d = a.head_dim, block = k0 / kKeyBlock, tile = r0 / kQueryTile;
+  const Index d = a.head_dim, block = k0 / kKeyBlock, tile = r0 / kBackwardTile;
+  const Index base = r0 - k0;
   const Index n = a.n_keys - k0 < kKeyBlock ? a.n_keys - k0 : kKeyBlock;
   const Index along = block * (d / A::kPair * kKeyBlock);
   const Index panels = up(d, kPanel) / kPanel * panel_step(d);
-  scores<A>(q + r0 * a.ld, a.ld, m, b.k_along + along, d, n, b.s);
-  scores<A>(d_out + r0 * a.ld_out, a.ld_out, m, b.v_along + along, d, n, b.dp);
+  for_seen(m, n, base, [&](Index r, Index rows, Index some) BELAY_LAMBDA {
+    scores<A>(q + (r0 + r) * a.ld, a.ld, rows, b.k_along + along, d, some, b.s + r * kKeyBlock);
+    scores<A>(d_out + (r0 + r) * a.ld_out, a.ld_out, rows, b.v_along + along, d, some,
+              b.dp + r * kKeyBlock);
+  });
   for (Index r = 0; r < m; r += A::kPair) probabilities<A>(a, b, lse, r0, m, r, k0);
-  const Index q_words = up(m, A::kPair) / A::kPair, at = tile * (kQueryTile / A::kPair) * panels;
-  times_down<A>(b.p_pairs, 1, kKeyBlock, n, q_words, b.do_down + at, kQueryTile, b.dv + k0 * d, d,
-                nullptr);
-  times_down<A>(b.ds_pairs, 1, kKeyBlock, n, q_words, b.q_down + at, kQueryTile, b.dk + k0 * d, d,
-                nullptr);
-  times_down<A>(reinterpret_cast<const Word*>(b.ds), kKeyBlock / A::kPair, 1, m,
-                up(n, A::kPair) / A::kPair, b.k_down + block * (kKeyBlock / A::kPair) * panels,
-                kKeyBlock, b.dq + r0 * d, d, nullptr);
+  // Keys [j, j + rows) are seen by the queries from j - base on: skip the words of those before.
+  const Index q_words = up(m, A::kPair) / A::kPair, at = tile * (kBackwardTile / A::kPair) * panels;
+  const Index group = base >= n ? n : kRowTile;
+  for (Index j = 0; j < n; j += group) {
+    const Index rows = n - j < group ? n - j : group, first = j > base ? (j - base) / A::kPair : 0;
+    if (first >= q_words) break;
+    const Index skip = first * kKeyBlock + j, in = at + first * panel_step(d);
+    times_down<A>(b.p_pairs + skip, 1, kKeyBlock, rows, q_words - first, b.do_down + in,
+                  kBackwardTile, b.dv + (k0 + j) * d, d, nullptr);
+    times_down<A>(b.ds_pairs + skip, 1, kKeyBlock, rows, q_words - first, b.q_down + in,
+                  kBackwardTile, b.dk + (k0 + j) * d, d, nullptr);
+  }
+  for_seen(m, n, base, [&](Index r, Index rows, Index some) BELAY_LAMBDA {
+    times_down<A>(reinterpret_cast<const Word*>(b.ds + r * kKeyBlock), kKeyBlock / A::kPair, 1,
+                  rows, up(some, A::kPair) / A::kPair,
+                  b.k_down + block * (kKeyBlock / A::kPair) * panels, kKeyBlock,
+                  b.dq + (r0 + r) * d, d, nullptr);
+  });
 }
 
 template <class A>
@@ -281,12 +324,12 @@ void backward_head(const AttentionTask& a, const Backward<A>& b, Index h) {
     }
     b.delta[r] = reduce_add(dot);
   }
-  pack_down<A>(b.q_down, q, a.ld, length, d, kQueryTile);
-  pack_down<A>(b.do_down, d_out, a.ld_out, length, d, kQueryTile);
+  pack_down<A>(b.q_down, q, a.ld, length, d, kBackwardTile);
+  pack_down<A>(b.do_down, d_out, a.ld_out, length, d, kBackwardTile);
   fill_zero<A>(b.dq, length * d);
   for (Index k0 = 0; k0 < length; k0 += kKeyBlock) {
-    for (Index r0 = k0 / kQueryTile * kQueryTile; r0 < length; r0 += kQueryTile) {
-      const Index m = length - r0 < kQueryTile ? length - r0 : kQueryTile;
+    for (Index r0 = k0 / kBackwardTile * kBackwardTile; r0 < length; r0 += kBackwardTile) {
+      const Index m = length - r0 < kBackwardTile ? length - r0 : kBackwardTile;
       if (r0 + m > k0) backward_pair<A>(a, b, q, d_out, lse, k0, r0, m);
     }
   }
@@ -298,7 +341,7 @@ template <class A>
 void attention_backward(const AttentionTask& a) {
   using T = typename A::T;
   const Index d = a.head_dim, length = up(a.n_keys, kKeyBlock), wide = up(d, kPanel);
-  const Index tiles = up(a.n_queries, kQueryTile);
+  const Index tiles = up(a.n_queries, kBackwardTile);
   Cutter cut{static_cast<char*>(a.scratch)};
   Backward<A> b{};
   b.k_along = cut.take<Word>(length * d / A::kPair);
@@ -310,11 +353,11 @@ void attention_backward(const AttentionTask& a) {
   b.dk = cut.take<float>(a.n_keys * d);
   b.dv = cut.take<float>(a.n_keys * d);
   b.delta = cut.take<float>(a.n_queries);
-  b.s = cut.take<float>(kQueryTile * kKeyBlock);
-  b.dp = cut.take<float>(kQueryTile * kKeyBlock);
-  b.ds = cut.take<T>(kQueryTile * kKeyBlock);
-  b.p_pairs = cut.take<Word>(kQueryTile / A::kPair * kKeyBlock);
-  b.ds_pairs = cut.take<Word>(kQueryTile / A::kPair * kKeyBlock);
+  b.s = cut.take<float>(kBackwardTile * kKeyBlock);
+  b.dp = cut.take<float>(kBackwardTile * kKeyBlock);
+  b.ds = cut.take<T>(kBackwardTile * kKeyBlock);
+  b.p_pairs = cut.take<Word>(kBackwardTile / A::kPair * kKeyBlock);
+  b.ds_pairs = cut.take<Word>(kBackwardTile / A::kPair * kKeyBlock);
   const T* k = static_cast<const T*>(a.k);
   const T* v = static_cast<const T*>(a.v);
   pack_along<A>(b.k_along, k, a.ld_kv, a.n_keys, d);

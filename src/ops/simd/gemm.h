@@ -32,10 +32,11 @@ BELAY_INLINE void each(Body body) {
   }
 }
 
-/// acc = A B over k words: word (row, i) of A at a[row * a_row + i * a_step], of B at b[i * b_step + column].
+/// acc = A B over k words: word (row, i) of A at a[row * a_row + i * a_step], of B at b[i * b_step
+/// + column].
 template <class Madd, int MR, int NV>
-BELAY_INLINE void product(const Word* a, Index a_row, Index a_step, const Word* b, Index b_step, Index k,
-                          F32x16 (&acc)[MR][NV]) {
+BELAY_INLINE void product(const Word* a, Index a_row, Index a_step, const Word* b, Index b_step,
+                          Index k, F32x16 (&acc)[MR][NV]) {
   each<MR, NV>([&](int r, int v) BELAY_LAMBDA { acc[r][v] = set1(0.0f); });
 #pragma GCC unroll 1
   for (Index i = 0; i < k; ++i, a += a_step, b += b_step) {
@@ -174,16 +175,19 @@ BELAY_INLINE void outer_rows(const OuterPanel& g, const Word* a, Index row, Inde
   F32x16 acc[MR][NV];
   product<Madd, MR, NV>(a, 1, kOuterRows, g.b + column, kOuterPanel, g.k, acc);
   float* c = g.c + row * g.ldc + column;
-  const Index n = g.n - column;
-  each<MR, NV>([&](int r, int v) BELAY_LAMBDA {
-    if (row + r >= g.m) return;
-    float* p = c + r * g.ldc + v * 16;
-    const Index left = n - v * 16;
-    if (left >= 16) {
-      store(p, g.add ? add(load(p), acc[r][v]) : acc[r][v]);
-    } else {
-      store_n(p, g.add ? add(load_n(p, left), acc[r][v]) : acc[r][v], left);
+  if (row + MR <= g.m && column + NV * 16 <= g.n) {
+    if (g.add) {
+      each<MR, NV>([&](int r, int v)
+                       BELAY_LAMBDA { acc[r][v] = add(load(c + r * g.ldc + v * 16), acc[r][v]); });
     }
+    each<MR, NV>([&](int r, int v) BELAY_LAMBDA { store(c + r * g.ldc + v * 16, acc[r][v]); });
+    return;
+  }
+  each<MR, NV>([&](int r, int v) BELAY_LAMBDA {
+    const Index left = g.n - column - v * 16;
+    if (row + r >= g.m || left <= 0) return;
+    float* p = c + r * g.ldc + v * 16;
+    store_n(p, g.add ? add(load_n(p, left), acc[r][v]) : acc[r][v], left);
   });
 }
 
@@ -264,7 +268,8 @@ void pack_columns(Word* dst, Index step, const typename Source::Element* src, In
 }
 
 template <class Source>
-void pack_tiles(Word* dst, Index stride, const typename Source::Element* src, Index ld, Index k, Index n) {
+void pack_tiles(Word* dst, Index stride, const typename Source::Element* src, Index ld, Index k,
+                Index n) {
   for (Index c = 0; c < n; c += 16, dst += 2 * stride) {
     Word* to = dst;
     for (Index i = 0; i < k; i += Source::kPair, to += kOuterRows) {

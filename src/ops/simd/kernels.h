@@ -15,13 +15,13 @@ namespace belay::ops::simd {
 using Index = std::ptrdiff_t;
 using Word = std::uint32_t;
 
-constexpr Index kPanel = 64;        // columns of a packed panel
-constexpr Index kRowTile = 6;       // rows that a product keeps in registers
-constexpr Index kOuterRows = 8;      // rows of an outer product that stay in registers,
-constexpr Index kOuterPanel = 48;    // beside this many columns
-constexpr Index kKeyBlock = 64;  // keys that attention takes at a time, from the document's start
-constexpr Index kQueryTile =
-    48;  // queries that attention takes at a time (even; not part of the order)
+constexpr Index kPanel = 64;       // columns of a packed panel
+constexpr Index kRowTile = 6;      // rows that a product keeps in registers
+constexpr Index kOuterRows = 8;    // rows of an outer product that stay in registers,
+constexpr Index kOuterPanel = 48;  // beside this many columns
+constexpr Index kKeyBlock = 64;    // keys that attention takes at a time, from the document's start
+constexpr Index kQueryTile = 48;   // queries that attention takes at a time: not part of the order
+constexpr Index kBackwardTile = 96;  // the same in backward, where it is part of it
 constexpr Index kMaxHeadDim = 1024;  // the most that a config may ask for (model/config.h)
 
 /// C[m, n] (+)= A[m, k] B[k, n] on one panel of B. The sum over k ascends by fused multiply-add
@@ -29,7 +29,7 @@ constexpr Index kMaxHeadDim = 1024;  // the most that a config may ask for (mode
 struct GemmPanel {
   const Word* a;  // word (row, k) at a[row * a_row + k * a_step]
   Index a_row, a_step;
-  const Word* b;     // word (k, column) at b[k * b_step + column]; columns padded to 16
+  const Word* b;  // word (k, column) at b[k * b_step + column]; columns padded to 16
   Index b_step;
   Index m, n, k, k_block;       // n <= kPanel
   const float* bias = nullptr;  // [n], added once
@@ -40,8 +40,8 @@ struct GemmPanel {
   const float* scale = nullptr;  // c = c * scale[row] + product
 };
 
-/// C[m, n] (+)= sum over k of A[., k] B[k, .], for weight gradients: A as tiles [m / 8][k][8], a_tile words
-/// apart and zero-filled, B a panel [k][48]. One sum, ascending in k, from zero.
+/// C[m, n] (+)= sum over k of A[., k] B[k, .], for weight gradients: A as tiles [m / 8][k][8],
+/// a_tile words apart and zero-filled, B a panel [k][48]. One sum, ascending in k, from zero.
 struct OuterPanel {
   const Word* a;
   Index a_tile;
@@ -166,10 +166,10 @@ struct Kernels {
 
 /// Bytes of scratch for one attention task of up to n_keys keys.
 constexpr Index attention_scratch(Index n_keys, Index head_dim, Index element_bytes) {
-  const Index length = n_keys + kKeyBlock + kQueryTile,
+  const Index length = n_keys + kKeyBlock + kBackwardTile,
               wide = (head_dim + kPanel - 1) / kPanel * kPanel;
   return 5 * length * wide * element_bytes + 3 * length * wide * 4 + length * 4 +
-         6 * kQueryTile * (kKeyBlock + wide) * 4 + 16 * 64;
+         6 * kBackwardTile * (kKeyBlock + wide) * 4 + 16 * 64;
 }
 
 }  // namespace belay::ops::simd
