@@ -1,22 +1,44 @@
-// What this machine can do, measured in the same run as what is compared with it: the packed 2048^3
-// product of oneDNN (a peer, not a part of Belay's own path) and the rate at which memory is read.
+// What this machine can do, measured in the same run as what is compared with it: the rate of
+// oneDNN's packed 2048^3 product and the rate at which memory is read.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/context.h"
-#include "tensor/dtype.h"
+#include "bench/onednn.h"
 
 namespace belay::bench {
 
-/// FLOP/s of oneDNN's matrix product with weights in the layout that it prefers; the best of
-/// `repeats`.
-double onednn_product(tensor::DType dtype, std::int64_t m, std::int64_t n, std::int64_t k,
-                      int n_threads, int repeats);
+/// The product that rates are divided by.
+constexpr MatmulShape kYardstick{2048, 2048, 2048};
 
-/// Bytes a second of reading 512 MB with all threads; the best of five.
-double read_bandwidth(base::Context& ctx);
+/// FLOP/s of the yardstick, measured again and again through a run; the best counts.
+class ProductRate {
+ public:
+  /// enabled false: nothing is ever loaded or measured.
+  ProductRate(tensor::DType dtype, int n_threads, bool enabled, const Repeats& repeats = {});
 
-std::string onednn_version();
+  void measure();
+  /// Nothing where oneDNN is missing or has no product of this type here.
+  std::optional<double> best() const { return best_; }
+  std::optional<double> first() const { return first_; }
+  std::optional<double> last() const { return last_; }
+  /// oneDNN's product at another shape.
+  std::optional<double> product(const MatmulShape& shape) const;
+  /// "2.6.3", or empty.
+  std::string version() const { return dnn_ ? dnn_->version() : ""; }
+
+ private:
+  std::optional<OneDnn> dnn_;
+  tensor::DType dtype_;
+  int n_threads_;
+  Repeats repeats_;
+  std::optional<double> first_, last_, best_;
+};
+
+/// Bytes a second of reading memory of that size with all threads; the best of five. The size
+/// should be well above that of the caches.
+double read_bandwidth(base::Context& ctx, std::int64_t bytes);
 
 }  // namespace belay::bench

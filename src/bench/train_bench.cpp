@@ -1,113 +1,171 @@
 #include "bench/train_bench.h"
 
 #include <algorithm>
-#include <chrono>
+#include <charconv>
 
-#include "base/env.h"
 #include "base/rng.h"
-#include "bench/roofline.h"
+#include "base/units.h"
 #include "train/optimizer.h"
 #include "train/step.h"
 
 namespace belay::bench {
 namespace {
 
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+constexpr int kWarmup = 2, kProfiled = 5;
 
-model::ModelConfig qwen3(std::int64_t layers, std::int64_t width, std::int64_t heads,
-                         std::int64_t ffn, std::int64_t vocab, std::int64_t context) {
-  model::ModelConfig c;
-  c.vocab_size = vocab;
-  c.hidden_size = width;
-  c.ffn_size = ffn;
-  c.n_layers = layers;
-  c.n_heads = c.n_kv_heads = heads;
-  c.head_dim = width / heads;
-  c.max_position = context;
-  return c;
-}
-
-double median(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  return v[v.size() / 2];
-}
-
-void random_rows(model::Batch& batch, const TrainShape& s, std::uint64_t step) {
-  const base::Rng rng(1, base::Purpose::kBench, step);
-  std::vector<std::int32_t> rows(static_cast<std::size_t>(s.sequences * (s.context + 1)));
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    rows[i] =
-        static_cast<std::int32_t>(rng.below(i, static_cast<std::uint64_t>(s.config.vocab_size)));
+/// VmRSS of this process; 0: unknown.
+std::int64_t resident_bytes(base::Env& env) {
+  const auto status = env.read_file("/proc/self/status", 1 << 16);
+  const std::string text = status.ok() ? *status : "";
+  const std::size_t at = text.find("VmRSS:");
+  if (at == std::string::npos) return 0;
+  const std::size_t digits = text.find_first_not_of(" \t", at + 6);
+  std::int64_t kib = 0;
+  if (digits != std::string::npos) {
+    std::from_chars(text.data() + digits, text.data() + text.size(), kib);
   }
-  batch.set_rows(rows, s.context);
+  return kib * 1024;
+}
+
+/// Model, recorded step and optimizer of a shape.
+class Trainee {
+ public:
+  Trainee(base::Context& ctx, const TrainShape& shape, const TrainBenchOptions& o)
+      : model(shape.config, o.dtype, true, shape.context),
+        step(ctx, model,
+             {.n_tokens = shape.n_tokens(), .longest = shape.context, .checkpoint = o.checkpoint}),
+        ctx_(ctx),
+        shape_(shape),
+        optimizer_(model, {.muon = o.muon}) {
+    model.initialize(ctx, 1);
+  }
+
+  struct Times {
+    double total, optimizer;
+  };
+  /// One step on random tokens.
+  Times run(double& loss) {
+    const base::Rng rng(1, base::Purpose::kBench, n_steps_++);
+    std::vector<std::int32_t> rows(
+        static_cast<std::size_t>(shape_.sequences * (shape_.context + 1)));
+    const auto vocab = static_cast<std::uint64_t>(shape_.config.vocab_size);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      rows[i] = static_cast<std::int32_t>(rng.below(i, vocab));
+    }
+    step.batch().set_rows(rows, shape_.context);
+    const double start = seconds_now();
+    loss = static_cast<double>(step.run());
+    const double middle = seconds_now();
+    optimizer_.step(ctx_, model, 3e-4);
+    const double end = seconds_now();
+    return {end - start, end - middle};
+  }
+
+  model::Model model;
+  train::Step step;
+
+ private:
+  base::Context& ctx_;
+  const TrainShape& shape_;
+  train::Optimizer optimizer_;
+  std::uint64_t n_steps_ = 0;
+};
+
+/// Of weights, gradients, packed copies and optimizer.
+std::int64_t state_bytes(const TrainShape& shape, const TrainBenchOptions& o) {
+  return model::model_bytes(shape.config, o.dtype, true).total() +
+         train::Optimizer::bytes_needed(shape.config, {.muon = o.muon});
+}
+
+/// Of activations. A model's memory is reserved for it, but none of it touched.
+std::int64_t arena_bytes(base::Context& ctx, const TrainShape& shape, const TrainBenchOptions& o) {
+  const model::Model model(shape.config, o.dtype, true, shape.context);
+  return train::Step::arena_bytes(
+      ctx, model,
+      {.n_tokens = shape.n_tokens(), .longest = shape.context, .checkpoint = o.checkpoint});
+}
+
+base::Status check_fits(base::Env& env, const TrainShape& shape, std::int64_t bytes) {
+  const std::uint64_t available = env.available_memory_bytes();
+  const auto needed = static_cast<std::uint64_t>(bytes);
+  if (available == 0 || needed <= available) return {};
+  return base::resource_exhausted({.where = "shape " + shape.name,
+                                   .what = "does not fit in memory",
+                                   .seen = base::bytes_text(needed),
+                                   .allowed = base::bytes_text(available) + " available",
+                                   .next = "try --checkpoint or a smaller --shape"});
+}
+
+void time_steps(Trainee& trainee, const TrainShape& shape, int steps, TrainResult& r) {
+  std::vector<double> total, optimizer;
+  for (int i = -kWarmup; i < steps; ++i) {
+    const Trainee::Times t = trainee.run(r.final_loss);
+    if (i < 0) continue;
+    total.push_back(t.total);
+    optimizer.push_back(t.optimizer);
+  }
+  r.step_seconds = stats::median(total);
+  r.best_step_seconds = stats::quantile(total, 0);
+  r.step_interval = stats::median_interval(total, 0.95, base::Rng(1, base::Purpose::kBootstrap));
+  r.optimizer_seconds = stats::median(optimizer);
+  r.tokens_per_second = static_cast<double>(shape.n_tokens()) / r.step_seconds;
+}
+
+/// Rows per step, from steps that do not count otherwise.
+void profile_steps(Trainee& trainee, int steps, TrainResult& r) {
+  trainee.step.exec().profile(true);
+  tensor::ProfileRow optimizer{.name = "optimizer"};
+  double loss = 0;
+  for (int i = 0; i < steps; ++i) {
+    const Trainee::Times t = trainee.run(loss);
+    r.profiled_seconds += t.total / steps;
+    optimizer.seconds += t.optimizer;
+    ++optimizer.calls;
+  }
+  trainee.step.exec().profile(false);
+  r.rows = trainee.step.exec().profile_rows();
+  r.rows.push_back(optimizer);
+  for (tensor::ProfileRow& row : r.rows) {
+    row.seconds /= steps;
+    row.flops /= steps;
+    row.bytes /= steps;
+    row.calls /= steps;
+  }
+  std::stable_sort(r.rows.begin(), r.rows.end(),
+                   [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
 }
 
 }  // namespace
 
-const std::vector<TrainShape>& train_shapes() {
-  static const std::vector<TrainShape> shapes = {
-      {"S", "6 layers, d 384, 6 heads, ffn 1024, vocabulary 8192, 16 x 256 tokens",
-       qwen3(6, 384, 6, 1024, 8192, 256), 16, 256},
-      {"M", "12 layers, d 768, 12 heads, ffn 2048, vocabulary 32000, 4 x 512 tokens",
-       qwen3(12, 768, 12, 2048, 32000, 512), 4, 512},
-      {"nano", "4 layers, d 128, 4 heads, ffn 352, vocabulary 65, 12 x 64 tokens",
-       qwen3(4, 128, 4, 352, 65, 64), 12, 64},
-  };
-  return shapes;
-}
-
-const TrainShape* find_shape(std::string_view name) {
-  for (const TrainShape& s : train_shapes()) {
-    if (s.name == name) return &s;
-  }
-  return nullptr;
-}
-
-TrainResult bench_train(base::Context& ctx, const TrainShape& shape, const TrainBenchOptions& o) {
+base::Result<TrainResult> bench_train(base::Context& ctx, base::Env& env, const TrainShape& shape,
+                                      const TrainBenchOptions& o) {
   TrainResult r;
-  const int threads = ctx.threads.size();
-  if (o.roofline) r.product_flops = onednn_product(o.dtype, 2048, 2048, 2048, threads, 20);
-  model::Model model(shape.config, o.dtype, true, shape.context);
-  model.initialize(ctx, 1);
-  train::Step step(ctx, model,
-                   {.n_tokens = shape.sequences * shape.context,
-                    .longest = shape.context,
-                    .checkpoint = o.checkpoint});
-  train::Optimizer optimizer(model, {.muon = o.muon});
-  std::vector<double> times, update;
-  for (int i = -2; i < o.steps; ++i) {
-    random_rows(step.batch(), shape, static_cast<std::uint64_t>(i + 2));
-    step.exec().profile(i >= 0);
-    const double start = seconds_now();
-    r.final_loss = static_cast<double>(step.run());
-    const double middle = seconds_now();
-    optimizer.step(ctx, model, 3e-4);
-    if (i < 0) continue;
-    times.push_back(seconds_now() - start);
-    update.push_back(seconds_now() - middle);
-  }
-  r.peak_rss_bytes = static_cast<std::int64_t>(base::Env::posix().peak_rss_bytes());
-  if (o.roofline) {
-    r.product_flops =
-        std::max(r.product_flops, onednn_product(o.dtype, 2048, 2048, 2048, threads, 20));
-  }
-  r.step_seconds = median(times);
-  r.best_step_seconds = *std::min_element(times.begin(), times.end());
-  r.tokens_per_second = static_cast<double>(shape.sequences * shape.context) / r.step_seconds;
-  r.flops_per_token = shape.config.train_flops_per_token(shape.context);
-  r.mfu = r.product_flops > 0 ? r.flops_per_token * r.tokens_per_second / r.product_flops : 0;
   r.n_params = shape.config.n_params();
-  r.planned_bytes = model::model_bytes(shape.config, o.dtype, true).total() + optimizer.bytes() +
-                    step.exec().arena_bytes();
-  r.optimizer_seconds = median(update);
-  r.rows = step.exec().profile_rows();
-  for (tensor::ProfileRow& row : r.rows) {
-    row.seconds /= o.steps;
-    row.flops /= o.steps;
-    row.bytes /= o.steps;
-    row.calls /= o.steps;
+  r.flops_per_token = shape.config.train_flops_per_token(shape.context);
+  r.planned_bytes = state_bytes(shape, o);
+  BELAY_RETURN_IF_ERROR(check_fits(env, shape, r.planned_bytes));
+  r.planned_bytes += arena_bytes(ctx, shape, o);
+  BELAY_RETURN_IF_ERROR(check_fits(env, shape, r.planned_bytes));
+  ProductRate yardstick(o.dtype, ctx.threads.size(), o.roofline, o.repeats);
+  yardstick.measure();
+  const std::int64_t before = resident_bytes(env);
+  {
+    Trainee trainee(ctx, shape, o);
+    time_steps(trainee, shape, o.steps, r);
+    r.resident_bytes = std::max<std::int64_t>(0, resident_bytes(env) - before);
+    r.peak_rss_bytes = static_cast<std::int64_t>(env.peak_rss_bytes());
+    profile_steps(trainee, std::min(o.steps, kProfiled), r);
+    r.products = products_of(trainee.step.exec().tape(), shape.config.vocab_size);
+  }
+  for (StepProduct& p : r.products) p.seconds = time_product(ctx, p, o.dtype, o.repeats);
+  yardstick.measure();
+  r.onednn_version = yardstick.version();
+  r.product_flops = yardstick.best();
+  r.product_flops_before = yardstick.first();
+  r.product_flops_after = yardstick.last();
+  if (r.product_flops) {
+    r.mfu = r.flops_per_token * r.tokens_per_second / *r.product_flops;
+    r.products_bound = products_rate(r.products) / *r.product_flops;
   }
   return r;
 }

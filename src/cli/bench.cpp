@@ -1,0 +1,152 @@
+// belay bench: the speed of a training step and of each operation, against the roofline that is
+// measured in the same run.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/cpu.h"
+#include "base/json.h"
+#include "bench/report.h"
+#include "cli/compute.h"
+#include "cli/verbs.h"
+
+namespace belay::cli {
+namespace {
+
+constexpr int kMostSteps = 100000;
+
+struct Options {
+  std::string shape = "S", optimizer = "adamw", filter;
+  int steps = 10;
+  bool checkpoint = false, json = false;
+  ComputeOptions compute;
+};
+
+bench::Machine machine_of(const Compute& compute) {
+  return {std::string(base::isa_name(compute.ctx.isa)),
+          std::string(tensor::dtype_name(compute.dtype)), compute.threads->size()};
+}
+
+base::Status check_train(const Options& o) {
+  if (o.steps < 1 || o.steps > kMostSteps) {
+    return base::invalid_argument({.where = "--steps",
+                                   .what = "is out of range",
+                                   .seen = std::to_string(o.steps),
+                                   .allowed = fmt::format("1 to {}", kMostSteps)});
+  }
+  if (o.optimizer != "adamw" && o.optimizer != "muon") {
+    return base::invalid_argument({.where = "--optimizer",
+                                   .what = "is not known",
+                                   .seen = base::printable(o.optimizer),
+                                   .allowed = "adamw, muon"});
+  }
+  return {};
+}
+
+/// --json prints the document, else the text.
+template <class Json, class Text>
+ExitCode print(const Options& o, Json&& json, Text&& text) {
+  if (o.json) {
+    print_json(json());
+  } else {
+    std::fputs(text().c_str(), stdout);
+  }
+  return ExitCode::kDone;
+}
+
+base::Result<ExitCode> run_train(Verbs& verbs, const Options& o) {
+  BELAY_RETURN_IF_ERROR(check_train(o));
+  BELAY_ASSIGN_OR_RETURN(const bench::TrainShape* shape, bench::find_shape(o.shape));
+  BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
+  const bench::TrainBenchOptions options{.dtype = compute.dtype,
+                                         .steps = o.steps,
+                                         .muon = o.optimizer == "muon",
+                                         .checkpoint = o.checkpoint};
+  verbs.log.info("shape {}: {}; {}", shape->name, shape->about(), compute.text());
+  BELAY_ASSIGN_OR_RETURN(const bench::TrainResult result,
+                         bench::bench_train(compute.ctx, verbs.env, *shape, options));
+  const bench::Machine machine = machine_of(compute);
+  return print(
+      o, [&] { return bench::train_json(machine, *shape, options, result); },
+      [&] { return bench::train_text(machine, *shape, options, result); });
+}
+
+base::Result<ExitCode> run_ops(Verbs& verbs, const Options& o) {
+  BELAY_ASSIGN_OR_RETURN(const bench::TrainShape* shape, bench::find_shape(o.shape));
+  BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
+  verbs.log.info("shape {}: {}; {}", shape->name, shape->about(), compute.text());
+  BELAY_ASSIGN_OR_RETURN(
+      const bench::OpBenchResult result,
+      bench::bench_ops(compute.ctx, *shape, {.dtype = compute.dtype, .filter = o.filter}));
+  const bench::Machine machine = machine_of(compute);
+  return print(
+      o, [&] { return bench::ops_json(machine, *shape, result); },
+      [&] { return bench::ops_text(machine, *shape, result); });
+}
+
+std::string shape_help() {
+  std::string text;
+  for (const bench::TrainShape& s : bench::train_shapes()) {
+    text += fmt::format("{}{} ({})", text.empty() ? "" : "; ", s.name, s.about());
+  }
+  return text;
+}
+
+void add_common(CLI::App& verb, Options& o) {
+  verb.add_option("--shape", o.shape, shape_help())->capture_default_str()->type_name("NAME");
+  verb.add_flag("--json", o.json, "Print one JSON document");
+  add_compute_options(verb, o.compute);
+}
+
+void add_train(Verbs& verbs, CLI::App& parent) {
+  auto options = std::make_shared<Options>();
+  Options& o = *options;
+  CLI::App& verb =
+      verbs.add(parent,
+                {.name = "train",
+                 .about = "A whole training step: speed, memory, and where the time goes",
+                 .examples = {"bench train --shape S --dtype bf16 --json",
+                              "bench train --shape nano --steps 200 --optimizer muon"}},
+                [&verbs, options] { return run_train(verbs, *options); });
+  verb.add_option("--steps", o.steps, "Steps that are timed, after two that are not")
+      ->capture_default_str();
+  verb.add_option("--optimizer", o.optimizer, "adamw or muon")->capture_default_str();
+  verb.add_flag("--checkpoint", o.checkpoint, "Recompute blocks in backward");
+  add_common(verb, o);
+}
+
+void add_ops(Verbs& verbs, CLI::App& parent) {
+  auto options = std::make_shared<Options>();
+  Options& o = *options;
+  CLI::App& verb =
+      verbs.add(parent,
+                {.name = "ops",
+                 .about = "Each operation and product alone, against roofline and oneDNN",
+                 .examples = {"bench ops --dtype bf16", "bench ops --filter attention --json",
+                              "bench ops --filter 'product weight'"}},
+                [&verbs, options] { return run_ops(verbs, *options); });
+  verb.add_option("--filter", o.filter, "Only names that hold this text")->type_name("TEXT");
+  add_common(verb, o);
+}
+
+}  // namespace
+
+void add_bench(Verbs& verbs) {
+  CLI::App& verb = verbs.add(
+      {.name = "bench",
+       .about = "Speed of training steps and operations, against the measured roofline",
+       .examples = {"bench train --shape S --json", "bench ops --filter rmsnorm"}},
+      []() -> base::Result<ExitCode> {
+        return base::invalid_argument({.what = "belay bench needs to know what to measure",
+                                       .allowed = "train, ops",
+                                       .next = "see belay bench --help"});
+      });
+  add_train(verbs, verb);
+  add_ops(verbs, verb);
+}
+
+}  // namespace belay::cli

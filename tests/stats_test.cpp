@@ -1,0 +1,73 @@
+// Summaries against hand-computed values and against what an interval promises: how often it holds
+// the median of the population.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "stats/summary.h"
+
+namespace belay::stats {
+namespace {
+
+using Values = std::vector<double>;
+
+TEST(Summary, QuantilesLieBetweenOrderStatistics) {
+  const Values values = {7, 1, 4, 10};
+  EXPECT_EQ(quantile(values, 0), 1);
+  EXPECT_EQ(quantile(values, 1), 10);
+  EXPECT_EQ(quantile(values, 1.0 / 3), 4);
+  EXPECT_DOUBLE_EQ(quantile(values, 0.25), 3.25);
+  EXPECT_DOUBLE_EQ(quantile(values, 0.9), 9.1);
+  EXPECT_EQ(values, (Values{7, 1, 4, 10}));
+}
+
+TEST(Summary, MedianOfOddAndEvenNumbers) {
+  EXPECT_EQ(median(Values{3}), 3);
+  EXPECT_EQ(median(Values{2, 1}), 1.5);
+  EXPECT_EQ(median(Values{5, -1, 2}), 2);
+  EXPECT_EQ(median(Values{4, 4, 1, 9}), 4);
+  EXPECT_EQ(median(Values{1, INFINITY, 2}), 2);
+}
+
+TEST(Summary, RefusesAnEmptySampleAndOddFractions) {
+  EXPECT_THROW(median(Values{}), std::logic_error);
+  EXPECT_THROW(quantile(Values{1}, 1.1), std::logic_error);
+  EXPECT_THROW(median_interval(Values{1}, 1, base::Rng(1, base::Purpose::kTest)), std::logic_error);
+}
+
+TEST(Summary, IntervalIsAFunctionOfItsArguments) {
+  Values values;
+  const base::Rng rng(3, base::Purpose::kTest);
+  for (std::uint64_t i = 0; i < 25; ++i) values.push_back(static_cast<double>(rng.normal(i)));
+  const base::Rng draws(1, base::Purpose::kBootstrap);
+  const Interval a = median_interval(values, 0.95, draws), b = median_interval(values, 0.95, draws);
+  EXPECT_EQ(a.low, b.low);
+  EXPECT_EQ(a.high, b.high);
+  EXPECT_LE(a.low, median(values));
+  EXPECT_GE(a.high, median(values));
+  const Interval narrow = median_interval(values, 0.5, draws);
+  EXPECT_GE(narrow.low, a.low);
+  EXPECT_LE(narrow.high, a.high);
+  const Interval one = median_interval(Values{2}, 0.95, draws);
+  EXPECT_EQ(one.low, 2);
+  EXPECT_EQ(one.high, 2);
+}
+
+TEST(Summary, IntervalHoldsTheMedianAsOftenAsItSays) {
+  int held = 0;
+  constexpr int kTrials = 400;
+  for (std::uint64_t trial = 0; trial < kTrials; ++trial) {
+    const base::Rng rng(11, base::Purpose::kTest, trial);
+    Values values;  // exponential: median ln 2
+    for (std::uint64_t i = 0; i < 31; ++i) values.push_back(-std::log1p(-rng.uniform53(i)));
+    const base::Rng draws(trial, base::Purpose::kBootstrap);
+    const Interval in = median_interval(values, 0.9, draws, 300);
+    held += in.low <= std::log(2) && std::log(2) <= in.high ? 1 : 0;
+  }
+  EXPECT_NEAR(held / double{kTrials}, 0.9, 0.05);
+}
+
+}  // namespace
+}  // namespace belay::stats
