@@ -114,9 +114,8 @@ float plain_block(const double* a, std::int64_t step_a, const double* b, std::in
 
 /// The whole sum: blocks from zero, added in order.
 float plain_sum(const double* a, std::int64_t step_a, const double* b, std::int64_t step_b,
-                std::int64_t k, bool pairs) {
+                std::int64_t k, std::int64_t block, bool pairs) {
   float total = 0;
-  const std::int64_t block = ops::reduction_block(k);
   for (std::int64_t i = 0; i < k; i += block) {
     const float sum =
         plain_block(a + i * step_a, step_a, b + i * step_b, step_b, std::min(block, k - i), pairs);
@@ -147,8 +146,8 @@ TEST_P(SumOrder, ProductWithPackedWeightIsThePlainLoop) {
                         .ldy = n,
                         .bias = tb.view().f32()});
     for (std::int64_t i = 0; i < m * n; ++i) {
-      const float sum =
-          plain_sum(x.data() + i / n * k, 1, w.data() + i % n * k, 1, k, dtype == DType::kBF16);
+      const float sum = plain_sum(x.data() + i / n * k, 1, w.data() + i % n * k, 1, k,
+                                  ops::reduction_block(k), dtype == DType::kBF16);
       ASSERT_EQ(y.view().f32()[i], sum + tb.view().f32()[i % n])
           << "row " << i / n << ", column " << i % n << ", " << base::isa_name(isa);
     }
@@ -173,8 +172,8 @@ TEST_P(SumOrder, InputGradientIsThePlainLoop) {
                         .ldx = k,
                         .ldy = n});
     for (std::int64_t i = 0; i < m * n; ++i) {
-      const float sum =
-          plain_sum(dy.data() + i / n * k, 1, w.data() + i % n, n, k, dtype == DType::kBF16);
+      const float sum = plain_sum(dy.data() + i / n * k, 1, w.data() + i % n, n, k,
+                                  ops::reduction_block(k), dtype == DType::kBF16);
       ASSERT_EQ(dx.view().f32()[i], sum)
           << "row " << i / n << ", column " << i % n << ", " << base::isa_name(isa);
     }
@@ -202,8 +201,8 @@ void check_transposed(std::int64_t m, DType dtype) {
                                      .ldx = k,
                                      .scratch = scratch.data()});
       for (std::int64_t i = 0; i < n * k; ++i) {
-        const float sum =
-            plain_sum(dy.data() + i / k, n, x.data() + i % k, k, m, dtype == DType::kBF16);
+        const float sum = plain_sum(dy.data() + i / k, n, x.data() + i % k, k, m,
+                                    ops::kGradientBlock, dtype == DType::kBF16);
         ASSERT_EQ(dw.view().f32()[i], sum) << "row " << i / k << ", column " << i % k << ", "
                                            << base::isa_name(isa) << ", " << threads << " threads";
       }

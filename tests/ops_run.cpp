@@ -8,7 +8,6 @@
 #include "base/status.h"
 #include "ops/matmul.h"
 #include "ops_table.h"
-#include "tensor/exec.h"
 
 namespace belay::test {
 namespace {
@@ -125,6 +124,16 @@ std::vector<double> seed_of(const OpRow& row, const Inputs& inputs, std::size_t 
   return draw(row.name + " seed " + std::to_string(output), first, shape.count(), 0, 1, dtype);
 }
 
+void poison(tensor::Exec& exec) {
+  const tensor::Plan plan = tensor::plan_memory(exec.tape(), 0);
+  for (std::size_t i = 0; i < plan.offset.size(); ++i) {
+    if (plan.offset[i] < 0) continue;
+    auto* at = static_cast<std::byte*>(exec.view(static_cast<Id>(i)).data);
+    std::memset(at - plan.offset[i], 0xff, static_cast<std::size_t>(exec.arena_bytes()));
+    return;
+  }
+}
+
 Result run(base::Context& ctx, const OpRow& row, const Inputs& inputs, bool gradients) {
   Result result;
   result.d_in.resize(inputs.list.size());
@@ -149,6 +158,7 @@ Result run(base::Context& ctx, const OpRow& row, const Inputs& inputs, bool grad
     if (gradients && inputs.list[i].kind == Kind::kActivation) r.tape.keep(r.tape.grad(r.ids_[i]));
   }
   tensor::Exec exec(ctx, r.tape);
+  poison(exec);
   exec.replay();
   for (const auto& o : r.outputs_) result.out.push_back({Tensor(exec.view(o.id)), o.by_row});
   for (std::size_t i = 0; gradients && i < inputs.list.size(); ++i) {

@@ -157,17 +157,17 @@ struct Heads {
 };
 
 OpRow rope_row(const std::string& name, Heads heads, bool norm) {
-  constexpr std::int64_t kPositions = 600;
+  const std::int64_t positions = heads.dim > 256 ? 40 : 600;
   return {.name = name,
           .operation = "rope",
           .inputs =
               [=](std::int64_t rows, DType dtype, Size) {
-                const auto table = ops::rope_table(kPositions, heads.dim, kTheta, std::nullopt);
+                const auto table = ops::rope_table(positions, heads.dim, kTheta, std::nullopt);
                 Maker m(rows, dtype);
                 m.activation("qkv", heads.width())
-                    .ids("positions", kPositions)
-                    .constant("cos", {kPositions, heads.dim / 2}, table.cos)
-                    .constant("sin", {kPositions, heads.dim / 2}, table.sin);
+                    .ids("positions", positions)
+                    .constant("cos", {positions, heads.dim / 2}, table.cos)
+                    .constant("sin", {positions, heads.dim / 2}, table.sin);
                 if (norm) m.vector("q_weight", heads.dim, 1).vector("k_weight", heads.dim, 1);
                 return m.done();
               },
@@ -330,9 +330,11 @@ const std::vector<OpRow>& ops_table() {
       rope_row("rope", {2, 2, 64}, false),
       rope_row("rope_gqa_norm", {6, 2, 128}, true),
       rope_row("rope_narrow_norm", {3, 1, 6}, true),
+      rope_row("rope_1024_norm", {1, 1, 1024}, true),
       attention_row("attention_16", {4, 2, 16}),
       attention_row("attention_64", {4, 1, 64}),
       attention_row("attention_128", {2, 2, 128}),
+      attention_row("attention_256", {1, 1, 256}),
       attention_row("attention_72", {3, 1, 72}),
       attention_row("attention_6", {2, 2, 6}),
       swiglu_row(),

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "ops/linear.h"
-#include "tensor/tape.h"
+#include "tensor/exec.h"
 
 namespace belay::test {
 
@@ -135,6 +135,9 @@ const std::vector<OpRow>& ops_table();
 
 /// Forward, and with gradients backward of sum(seed * output).
 Result run(base::Context& ctx, const OpRow& row, const Inputs& inputs, bool gradients = true);
+
+/// Fills the arena, scratch included, with NaN: what a replay reads, it has written.
+void poison(tensor::Exec& exec);
 
 /// The gradient that a test gives output i: numbers of its dtype that depend on the row alone.
 std::vector<double> seed_of(const OpRow& row, const Inputs& inputs, std::size_t output,

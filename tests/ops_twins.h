@@ -217,8 +217,9 @@ struct MuonTwin {
     Arrays<R> out{a[0], a[2]};
     std::vector<R> x(a[0].size());
     for (std::size_t i = 0; i < x.size(); ++i) {
-      out[1][i] = R(mu) * out[1][i] + a[1][i];
-      x[i] = nesterov ? R(mu) * out[1][i] + a[1][i] : out[1][i];
+      const R fresh = R(1 - mu) * a[1][i];
+      out[1][i] = R(mu) * out[1][i] + fresh;
+      x[i] = nesterov ? R(mu) * out[1][i] + fresh : out[1][i];
     }
     const bool tall = rows > columns;
     if (tall) x = transpose(x, rows, columns);
