@@ -1,5 +1,5 @@
-// The whole model against an independent implementation (tests/oracle/): log-probabilities and every
-// gradient, tensor by tensor, and a training curve of 200 steps.
+// The whole model against an independent implementation (tests/oracle/): log-probabilities and
+// every gradient, tensor by tensor, and a training curve of 200 steps.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -51,8 +51,10 @@ struct Golden {
     targets = g["targets"].get<std::vector<std::int32_t>>();
     auto starts = g["doc_starts"].get<std::vector<std::int64_t>>();
     starts.push_back(static_cast<std::int64_t>(ids.size()));
-    for (std::size_t i = 0; i + 1 < starts.size(); ++i) lengths.push_back(starts[i + 1] - starts[i]);
-    for (const json& p : g["target_logprobs"]) logprobs.push_back(p.is_null() ? 0 : p.get<double>());
+    for (std::size_t i = 0; i + 1 < starts.size(); ++i)
+      lengths.push_back(starts[i + 1] - starts[i]);
+    for (const json& p : g["target_logprobs"])
+      logprobs.push_back(p.is_null() ? 0 : p.get<double>());
     loss = g["loss"];
   }
 };
@@ -91,18 +93,19 @@ TEST_P(GoldenModel, LogProbabilitiesAndGradients) {
       std::vector<float> expected(static_cast<std::size_t>(part.rows * row));
       const auto status = files->read_f32(part.hf_name, expected);
       ASSERT_TRUE(status.ok()) << status.message();
-      const std::span<const float> seen(m.model->gradient(i).f32() + part.row * row, expected.size());
+      const std::span<const float> seen(m.model->gradient(i).f32() + part.row * row,
+                                        expected.size());
       EXPECT_LT(distance(seen, expected), 2e-5) << part.hf_name;
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, GoldenModel,
-                         testing::Combine(testing::Values("qwen3_tiny", "qwen2_tiny", "llama3_tiny"),
-                                          testing::Bool()),
-                         [](const auto& shape) {
-                           return std::get<0>(shape.param) + (std::get<1>(shape.param) ? "_checkpoint" : "");
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Families, GoldenModel,
+    testing::Combine(testing::Values("qwen3_tiny", "qwen2_tiny", "llama3_tiny"), testing::Bool()),
+    [](const auto& shape) {
+      return std::get<0>(shape.param) + (std::get<1>(shape.param) ? "_checkpoint" : "");
+    });
 
 struct Curve {
   json golden = read_json(kData + "/curve_f32.json");

@@ -42,11 +42,11 @@ int usable_cpus() {
   return std::min(n, cgroup_cpus());
 }
 
-// Each worker owns a contiguous range of the chunks, so that consecutive loops over the same rows find
-// them in the same core's cache; who has finished helps the others. A range's ticket holds
-// (generation << 32 | next chunk). A chunk is claimed by compare-exchange, so a late worker can never take
-// one of a loop whose body it has not seen: tickets are closed before the body of the next loop is
-// written, and the generation is part of what is compared.
+// Each worker owns a contiguous range of the chunks, so that consecutive loops over the same rows
+// find them in the same core's cache; who has finished helps the others. A range's ticket holds
+// (generation << 32 | next chunk). A chunk is claimed by compare-exchange, so a late worker can
+// never take one of a loop whose body it has not seen: tickets are closed before the body of the
+// next loop is written, and the generation is part of what is compared.
 struct alignas(64) ThreadPool::Range {
   std::atomic<std::uint64_t> ticket{kClosed};
 };
@@ -130,7 +130,8 @@ void ThreadPool::run(std::int64_t n_chunks, Call call, void* body) {
   s.body.store(body, std::memory_order_release);
   for (int w = 0; w < n_threads_; ++w) {
     const auto begin = static_cast<std::uint64_t>(range_begin(n_chunks, w));
-    s.ranges[static_cast<std::size_t>(w)].ticket.store((generation << 32) | begin, std::memory_order_release);
+    s.ranges[static_cast<std::size_t>(w)].ticket.store((generation << 32) | begin,
+                                                       std::memory_order_release);
   }
   s.generation.fetch_add(1, std::memory_order_release);
   s.generation.notify_all();
