@@ -6,8 +6,10 @@
 
 #include <cmath>
 
+#include "base/env_wrapper.h"
 #include "model/score.h"
 #include "train/byte_validation.h"
+#include "train/plan.h"
 
 namespace belay {
 namespace {
@@ -81,6 +83,47 @@ const train::PretrainOptions kFewSteps{.batch_tokens = 128,
                                        .micro_tokens = 32,
                                        .steps = 12,
                                        .schedule = {.lr = 1e-2, .warmup_steps = 2}};
+
+class SmallMachine : public base::EnvWrapper {
+ public:
+  explicit SmallMachine(std::int64_t bytes) : EnvWrapper(base::Env::posix()), bytes_(bytes) {}
+  std::uint64_t available_memory_bytes() override { return static_cast<std::uint64_t>(bytes_); }
+
+ private:
+  std::int64_t bytes_;
+};
+
+TEST(Plan, RefusesAStateThatDoesNotFitAndNamesTheDepthThatWould) {
+  const auto plan = [](std::int64_t available, std::int64_t depth) {
+    SmallMachine machine(available);
+    return train::plan_state(machine, train::config_of_depth(depth, 256, 64), DType::kF32, 64,
+                             kFewSteps);
+  };
+  const auto three = plan(std::int64_t{1} << 40, 3);
+  ASSERT_TRUE(three.ok());
+  EXPECT_TRUE(plan(three->state_bytes, 3).ok());
+  const auto refused = plan(three->state_bytes, 8);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().code(), base::Code::kResource);
+  EXPECT_THAT(refused.status().message(), HasSubstr("--depth 3 fits"));
+  EXPECT_THAT(plan(1, 8).status().message(), HasSubstr("free memory"));
+}
+
+TEST(Plan, RefusesActivationsThatDoNotFitAndNamesTheMicroBatchThatWould) {
+  Tiny t;
+  train::PretrainOptions options = kFewSteps;
+  train::PretrainPlan plan;
+  const auto fits = [&](std::int64_t available, std::int64_t micro_tokens) {
+    SmallMachine machine(available);
+    options.micro_tokens = micro_tokens;
+    return train::plan_step(t.ctx, machine, t.model, 16, options, plan);
+  };
+  ASSERT_TRUE(fits(std::int64_t{1} << 40, 32).ok());
+  const std::int64_t bytes = plan.step_bytes;
+  EXPECT_TRUE(fits(bytes, 32).ok());
+  EXPECT_THAT(fits(bytes, 128).message(), HasSubstr("--micro-tokens 32 fits"));
+  EXPECT_THAT(fits(1, 128).message(), HasSubstr("smaller --context"));
+}
 
 TEST(ByteValidation, CountsEveryByteOnce) {
   Tiny t;

@@ -14,6 +14,7 @@
 #include "data/embedded_corpus.h"
 #include "infer/byte_sample.h"
 #include "model/hf_folder.h"
+#include "train/plan.h"
 #include "train/run_files.h"
 
 namespace belay::cli {
@@ -46,23 +47,13 @@ Result<ByteCorpus> open_corpus(base::Env& env, const PretrainArguments& a) {
   if (corpus.train.size() > static_cast<std::size_t>(a.context) && corpus.valid.size() > 1) {
     return corpus;
   }
-  return base::invalid_argument(
+  return base::unsupported(
       {.where = corpus.name,
        .what = "is too short to train on",
        .seen =
            fmt::format("{} bytes after one in twenty is kept for validation", corpus.train.size()),
        .allowed = fmt::format("more than the context, {}", a.context),
        .next = "use more text, or a smaller --context"});
-}
-
-Status check_fits(base::Env& env, std::int64_t need, std::string_view what, std::string next) {
-  const std::uint64_t have = env.available_memory_bytes();
-  if (have == 0 || static_cast<std::uint64_t>(need) <= have) return {};
-  return base::resource_exhausted({.where = std::string(what),
-                                   .what = "do not fit in memory",
-                                   .seen = base::bytes_text(static_cast<std::uint64_t>(need)),
-                                   .allowed = base::bytes_text(have) + " available",
-                                   .next = std::move(next)});
 }
 
 /// Everything that a run holds, in the order in which it comes to be.
@@ -74,26 +65,17 @@ struct Run {
   Compute compute;
   model::ModelConfig config;
   std::optional<model::Model> model;
-  PretrainPlan plan;
+  train::PretrainPlan plan;
 };
 
 Status make_model(Run& run) {
   const PretrainArguments& a = run.arguments;
-  run.config = train::config_of_depth(a.depth, kVocab, a.context);
-  PretrainPlan& plan = run.plan;
-  plan.n_params = run.config.n_params();
-  plan.flops_per_token = run.config.train_flops_per_token(a.context);
-  plan.state_bytes = train::state_bytes(run.config, run.compute.dtype, run.options.optimizer);
   base::Env& env = run.verbs.env;
-  BELAY_RETURN_IF_ERROR(check_fits(env, plan.state_bytes, "weights and optimizer",
-                                   fmt::format("--depth {} takes less", (a.depth + 1) / 2)));
+  run.config = train::config_of_depth(a.depth, kVocab, a.context);
+  BELAY_ASSIGN_OR_RETURN(
+      run.plan, train::plan_state(env, run.config, run.compute.dtype, a.context, run.options));
   run.model.emplace(run.config, run.compute.dtype, true, a.context);
-  plan.step_bytes = train::step_bytes(run.compute.ctx, *run.model, a.context, run.options);
-  const std::int64_t half = run.options.micro_tokens / 2 / a.context * a.context;
-  return check_fits(env, plan.step_bytes, "the activations of a step",
-                    half > 0 && run.options.batch_tokens % half == 0
-                        ? fmt::format("--micro-tokens {} takes half", half)
-                        : "use a smaller --context or --depth");
+  return train::plan_step(run.compute.ctx, env, *run.model, a.context, run.options, run.plan);
 }
 
 /// Trains with a progress line; what is not finite is told at once.

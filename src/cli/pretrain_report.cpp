@@ -37,7 +37,7 @@ std::string end_text(const train::PretrainOptions& o) {
 
 }  // namespace
 
-std::string plan_text(const PretrainPlan& plan, const model::ModelConfig& config,
+std::string plan_text(const train::PretrainPlan& plan, const model::ModelConfig& config,
                       const train::PretrainOptions& o, const PretrainArguments& a,
                       const ByteCorpus& corpus, const Compute& compute) {
   const std::int64_t bytes = plan.state_bytes + plan.step_bytes;
@@ -88,7 +88,7 @@ Excerpt excerpt_of(std::string_view text, std::size_t n_bytes) {
 }
 
 ordered_json manifest_of(const std::vector<std::string>& command_line, const ordered_json& options,
-                         const PretrainPlan& plan, const PretrainArguments& arguments,
+                         const train::PretrainPlan& plan, const PretrainArguments& arguments,
                          const ByteCorpus& corpus, const Compute& compute, double started) {
   return {{"kind", "pretrain"},
           {"status", "running"},

@@ -10,7 +10,7 @@
 #include "cli/compute.h"
 #include "cli/pretrain_options.h"
 #include "train/byte_validation.h"
-#include "train/pretrain.h"
+#include "train/plan.h"
 
 namespace belay::cli {
 
@@ -21,15 +21,8 @@ struct ByteCorpus {
   bool embedded = false;
 };
 
-/// What a run is going to take.
-struct PretrainPlan {
-  std::int64_t n_params = 0;
-  double flops_per_token = 0;
-  std::int64_t state_bytes = 0, step_bytes = 0;
-};
-
 /// Parameters, FLOPs, memory, machine, batch and end of the run, in a few lines.
-std::string plan_text(const PretrainPlan& plan, const model::ModelConfig& config,
+std::string plan_text(const train::PretrainPlan& plan, const model::ModelConfig& config,
                       const train::PretrainOptions& options, const PretrainArguments& arguments,
                       const ByteCorpus& corpus, const Compute& compute);
 
@@ -49,7 +42,8 @@ Excerpt excerpt_of(std::string_view text, std::size_t n_bytes);
 
 /// The manifest of a run at its start: run.json.
 nlohmann::ordered_json manifest_of(const std::vector<std::string>& command_line,
-                                   const nlohmann::ordered_json& options, const PretrainPlan& plan,
+                                   const nlohmann::ordered_json& options,
+                                   const train::PretrainPlan& plan,
                                    const PretrainArguments& arguments, const ByteCorpus& corpus,
                                    const Compute& compute, double started);
 

@@ -60,19 +60,6 @@ model::ModelConfig config_of_depth(std::int64_t depth, std::int64_t vocab_size,
   return config;
 }
 
-std::int64_t state_bytes(const model::ModelConfig& config, tensor::DType compute,
-                         const OptimizerOptions& optimizer) {
-  return model::model_bytes(config, compute, true).total() +
-         Optimizer::bytes_needed(config, optimizer);
-}
-
-std::int64_t step_bytes(base::Context& ctx, const model::Model& model, std::int64_t context,
-                        const PretrainOptions& options) {
-  return Step::arena_bytes(
-      ctx, model,
-      {.n_tokens = options.micro_tokens, .longest = context, .checkpoint = options.checkpoint});
-}
-
 Result<PretrainResult> pretrain(base::Context& ctx, base::Env& env, model::Model& model,
                                 const data::ByteBatches& batches, const PretrainOptions& options,
                                 const std::atomic<bool>& stop,

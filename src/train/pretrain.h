@@ -1,5 +1,5 @@
-// Pretraining of a byte-level model: the shape that a depth stands for, what it will take, and the
-// loop. The loop knows no files and prints nothing: each step is reported to the caller.
+// Pretraining of a byte-level model: the shape that a depth stands for, and the loop. The loop
+// knows no files and prints nothing: each step is reported to the caller.
 #pragma once
 
 #include <atomic>
@@ -29,14 +29,6 @@ struct PretrainOptions {
 /// 8/3 of the width (rounded up to 64).
 model::ModelConfig config_of_depth(std::int64_t depth, std::int64_t vocab_size,
                                    std::int64_t context);
-
-/// Bytes of weights, gradients, packed copies and optimizer state: known before anything is taken.
-std::int64_t state_bytes(const model::ModelConfig& config, tensor::DType compute,
-                         const OptimizerOptions& optimizer);
-
-/// Bytes of the step's activations.
-std::int64_t step_bytes(base::Context& ctx, const model::Model& model, std::int64_t context,
-                        const PretrainOptions& options);
 
 struct StepInfo {
   std::int64_t step = 0;  // from 1: steps that are done
