@@ -8,12 +8,19 @@
 // function compiled for AVX-512 must never be the one that the linker keeps for everybody.
 #pragma once
 
+// 1 where BELAY_ISA is neon. A compiler for 64-bit Arm defines __ARM_NEON for the scalar set too.
+#define BELAY_IS_NEON_neon 1
+#define BELAY_IS_NEON_JOIN(name) BELAY_IS_NEON_##name
+#define BELAY_IS_NEON(name) BELAY_IS_NEON_JOIN(name)
+
 #if defined(__AVX512F__)
 #include "ops/simd/vec_avx512.h"
 #elif defined(__AVX2__)
 #include "ops/simd/vec_avx2.h"
+#elif BELAY_IS_NEON(BELAY_ISA)
+#include "ops/simd/vec_neon.h"
 #else
-#include "ops/simd/vec_scalar.h"  // which GCC turns into NEON where BELAY_ISA is neon
+#include "ops/simd/vec_scalar.h"
 #endif
 
 namespace belay::ops::simd::BELAY_ISA {
