@@ -61,6 +61,7 @@ nlohmann::ordered_json options_json(const CLI::App& verb);
 /// One JSON document on stdout.
 void print_json(const nlohmann::ordered_json& document);
 
+void add_bench(Verbs& verbs);
 void add_pretrain(Verbs& verbs);
 void add_score(Verbs& verbs);
 
