@@ -13,7 +13,7 @@ void adamw_step(base::Context& ctx, float* w, const float* g, float* m, float* v
   const auto steps = static_cast<double>(o.step);
   const double c1 = 1 - std::pow(static_cast<double>(o.beta1), steps);
   const double c2 = 1 - std::pow(static_cast<double>(o.beta2), steps);
-  for_chunks(ctx, n, 16384, [&](std::int64_t begin, std::int64_t end, int) {
+  for_chunks(ctx, n, 2048, [&](std::int64_t begin, std::int64_t end, int) {
     run({.w = w + begin,
          .m = m + begin,
          .v = v + begin,

@@ -9,6 +9,9 @@
 namespace belay::ops {
 namespace {
 
+constexpr std::int64_t kKeptBytes = 4
+                                    << 20;  // a smaller output is kept: it costs less than its time
+
 class Rope final : public tensor::Op {
  public:
   explicit Rope(const RopeShape& shape) : shape_(shape) {}
@@ -128,8 +131,10 @@ void rope_backward(base::Context& ctx, const RopeShape& s, const RopeViews& v) {
 }
 
 tensor::Id rope(tensor::Tape& tape, tensor::Id qkv, const RopeInputs& in, const RopeShape& shape) {
-  const tensor::Id out = tape.make(tape.value(qkv).shape, tape.value(qkv).dtype);
-  tape.recompute(out);
+  const tensor::Value& v = tape.value(qkv);
+  const std::int64_t qkv_bytes = v.shape.count() * tensor::dtype_bytes(v.dtype);
+  const tensor::Id out = tape.make(v.shape, v.dtype);
+  if (qkv_bytes > kKeptBytes) tape.recompute(out);
   tape.call(std::make_shared<Rope>(shape),
             {qkv, in.positions, in.cos, in.sin, in.q_weight, in.k_weight}, {out});
   return out;

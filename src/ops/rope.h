@@ -43,8 +43,8 @@ void rope_backward(base::Context& ctx, const RopeShape& s, const RopeViews& v);
 struct RopeInputs {
   tensor::Id positions, cos, sin, q_weight = tensor::kNone, k_weight = tensor::kNone;
 };
-/// Records the operation; returns the turned qkv, which backward computes again (it is cheap and
-/// large).
+/// Records the operation; returns the turned qkv. A large one is computed again in backward instead
+/// of being kept: it costs little time and much memory.
 tensor::Id rope(tensor::Tape& tape, tensor::Id qkv, const RopeInputs& in, const RopeShape& shape);
 
 /// The slow twin of one head of one token (w null: no norm).
