@@ -7,8 +7,10 @@
 
 #include "ops/adamw.h"
 #include "ops/attention.h"
+#include "ops/embedding.h"
 #include "ops/matmul.h"
 #include "ops_table.h"
+#include "ops_twins.h"
 
 namespace belay::test {
 namespace {
@@ -229,6 +231,25 @@ INSTANTIATE_TEST_SUITE_P(Lengths, SumOrder,
 TEST(SumOrder, WeightGradientOfAwkwardNumbersOfRows) {
   for (const std::int64_t rows : {1, 2, 3, 7, 33, 511, 513, 515, 1023, 1025, 1027, 2049}) {
     for (const DType dtype : {DType::kF32, DType::kBF16}) check_transposed(rows, dtype);
+  }
+}
+
+TEST(SumOrder, EmbeddingGradientAddsTokensInOrder) {
+  const std::int64_t tokens = 300, vocab = 5, width = 67;
+  std::vector<double> ids;
+  for (std::int64_t t = 0; t < tokens; ++t) ids.push_back(static_cast<double>(t * t % vocab));
+  Tensor ti({tokens}, DType::kI32, ids);
+  Tensor dx({tokens, width}, DType::kF32, draw("dx", 0, tokens * width, 0, 1, DType::kF32));
+  Tensor expected({vocab, width}, DType::kF32, zeros<double>(vocab * width));
+  for (std::int64_t i = 0; i < tokens * width; ++i) {
+    const std::int64_t row = static_cast<std::int64_t>(ids[index_of(i / width)]);
+    expected.view().f32()[row * width + i % width] += dx.view().f32()[i];
+  }
+  for (const base::Isa isa : base::supported_isas()) {
+    base::Context ctx{pool_of(3), isa};
+    Tensor dw({vocab, width}, DType::kF32);
+    ops::embedding_backward(ctx, ti.view(), dx.view(), dw.view(), false);
+    EXPECT_EQ(dw.bytes, expected.bytes) << base::isa_name(isa);
   }
 }
 

@@ -174,15 +174,16 @@ INSTANTIATE_TEST_SUITE_P(Models, ModelBits,
                                   std::string(tensor::dtype_name(std::get<1>(p.param)));
                          });
 
-/// The masters after fifty steps of two micro-batches of one sequence each.
+/// The masters after fifty steps of two micro-batches, whose tokens make three chunks of a sum over
+/// rows.
 std::vector<float> train(int threads, DType dtype, bool muon, bool checkpoint) {
   base::Context ctx{pool_of(threads)};
   const auto m = load_model(ctx, "curve_init", dtype, 64);
-  train::Step step(ctx, *m, {.n_tokens = 64, .longest = 64, .checkpoint = checkpoint});
+  train::Step step(ctx, *m, {.n_tokens = 144, .longest = 64, .checkpoint = checkpoint});
   train::Optimizer optimizer(*m, {.muon = muon});
   for (std::uint64_t s = 0; s < 50; ++s) {
     for (std::uint64_t micro = 0; micro < 2; ++micro) {
-      const Documents docs({40, 24}, m->config().vocab_size, 2 * s + micro);
+      const Documents docs({64, 64, 16}, m->config().vocab_size, 2 * s + micro);
       step.batch().set(docs.ids, docs.targets, docs.lengths, 0.5);
       step.run(micro > 0);
     }
