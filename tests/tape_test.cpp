@@ -14,21 +14,28 @@
 #include "train/optimizer.h"
 #include "train/step.h"
 
-// --- Counting allocations: the whole program's operator new, counted between two points
-// ------------
+// --- Counting allocations: the program's operator new, counted between two points ---------------
 
 namespace {
 std::atomic<bool> counting{false};
 std::atomic<std::int64_t> n_allocations{0};
 
-void* allocate(std::size_t size, std::size_t alignment) {
+/// Null when there is no memory.
+void* allocate_or_null(std::size_t size, std::size_t alignment) noexcept {
   if (counting.load(std::memory_order_relaxed)) n_allocations.fetch_add(1);
   void* p = nullptr;
-  if (posix_memalign(&p, std::max(alignment, sizeof(void*)), std::max<std::size_t>(size, 1)) != 0) {
-    throw std::bad_alloc();
-  }
+  const std::size_t at_least = std::max<std::size_t>(size, 1);
+  return posix_memalign(&p, std::max(alignment, sizeof(void*)), at_least) == 0 ? p : nullptr;
+}
+
+void* allocate(std::size_t size, std::size_t alignment) {
+  void* p = allocate_or_null(size, alignment);
+  if (p == nullptr) throw std::bad_alloc();
   return p;
 }
+
+// Not inlined: the compiler would see free() meet operator new and warn.
+[[gnu::noinline]] void release(void* p) { std::free(p); }
 }  // namespace
 
 void* operator new(std::size_t n) { return allocate(n, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
@@ -40,19 +47,19 @@ void* operator new[](std::size_t n, std::align_val_t a) {
   return allocate(n, static_cast<std::size_t>(a));
 }
 void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
-  return allocate(n, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+  return allocate_or_null(n, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
 }
 void* operator new[](std::size_t n, const std::nothrow_t&) noexcept {
-  return allocate(n, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+  return allocate_or_null(n, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p) noexcept { release(p); }
+void operator delete[](void* p) noexcept { release(p); }
+void operator delete(void* p, std::size_t) noexcept { release(p); }
+void operator delete[](void* p, std::size_t) noexcept { release(p); }
+void operator delete(void* p, std::align_val_t) noexcept { release(p); }
+void operator delete[](void* p, std::align_val_t) noexcept { release(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { release(p); }
+void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { release(p); }
 
 namespace belay::test {
 namespace {

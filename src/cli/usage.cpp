@@ -53,6 +53,11 @@ Status unknown_option(const CLI::App& verb, const std::string& argument) {
                                  .next = suggestion(name, option_names(verb), help_hint(verb))});
 }
 
+Status unknown_verb(const CLI::App& app, const std::string& argument) {
+  return base::invalid_argument({.what = "unknown verb " + base::printable(argument),
+                                 .next = suggestion(argument, verb_names(app), help_hint(app))});
+}
+
 /// The text of a scalar, or nothing for what no option takes.
 std::optional<std::string> scalar_text(const toml::node& node) {
   if (const auto* s = node.as_string()) return s->get();
@@ -111,8 +116,7 @@ Status check_verb(const CLI::App& app, const std::vector<std::string>& args) {
   if (args.empty() || args[0].starts_with("-")) return {};
   const std::vector<std::string> names = verb_names(app);
   if (std::find(names.begin(), names.end(), args[0]) != names.end()) return {};
-  return base::invalid_argument({.what = "unknown verb " + base::printable(args[0]),
-                                 .next = suggestion(args[0], names, help_hint(app))});
+  return unknown_verb(app, args[0]);
 }
 
 Result<std::vector<std::string>> with_config(base::Env& env, const CLI::App& app,
@@ -145,6 +149,7 @@ Status usage_error(const CLI::App& app, const std::string& parser_message) {
   for (const std::string& argument : left) {
     if (argument.size() > 1 && argument[0] == '-') return unknown_option(verb, argument);
   }
+  if (!left.empty() && !verb_names(verb).empty()) return unknown_verb(verb, left.front());
   if (!left.empty()) {
     return base::invalid_argument(
         {.what = "unexpected argument " + base::printable(left.front()), .next = help_hint(verb)});
