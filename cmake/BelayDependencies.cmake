@@ -8,13 +8,15 @@ find_package(CLI11 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(sqlite REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(toml REQUIRED IMPORTED_TARGET tomlplusplus)
 
 # On every compile line, so that one precompiled header serves all folders.
 set(BELAY_COMMON_LIBRARIES Threads::Threads fmt::fmt spdlog::spdlog nlohmann_json::nlohmann_json)
 set(BELAY_LIBRARIES_base PkgConfig::xxhash)
-set(BELAY_LIBRARIES_store PkgConfig::xxhash)
+set(BELAY_LIBRARIES_store PkgConfig::xxhash PkgConfig::sqlite)
 set(BELAY_LIBRARIES_data PkgConfig::zstd)
+set(BELAY_LIBRARIES_report PkgConfig::zstd)
 set(BELAY_LIBRARIES_cli CLI11::CLI11 PkgConfig::toml)
 
 # oneDNN is the yardstick of `belay bench`, which measures without it where it is absent.

@@ -49,6 +49,7 @@ ExitCode run(int argc, char** argv) {
   Verbs verbs(app, base::Env::posix(), log);
   add_pretrain(verbs);
   add_score(verbs);
+  add_runs(verbs);
   add_bench(verbs);
 
   const std::vector<std::string> args(argv + 1, argv + argc);

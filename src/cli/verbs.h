@@ -63,6 +63,7 @@ void print_json(const nlohmann::ordered_json& document);
 
 void add_bench(Verbs& verbs);
 void add_pretrain(Verbs& verbs);
+void add_runs(Verbs& verbs);
 void add_score(Verbs& verbs);
 
 }  // namespace belay::cli

@@ -1,0 +1,90 @@
+// The section that says what a run was: sections.h.
+#include <fmt/core.h>
+
+#include "base/units.h"
+#include "report/html.h"
+#include "report/sections.h"
+
+namespace belay::report {
+namespace {
+
+using nlohmann::json;
+using store::number_at;
+using store::RunRecord;
+using store::text_at;
+
+/// A plain value as text; nothing for what holds others.
+std::string value_text(const json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_structured() || value.is_null()) return "";
+  return value.dump();
+}
+
+std::string command_of(const json& manifest) {
+  const auto command = manifest.find("command");
+  if (command == manifest.end() || !command->is_array()) return "";
+  std::string text;
+  for (const json& word : *command) {
+    std::string plain = value_text(word);
+    const bool quoted = plain.empty() || plain.find_first_of(" \t\n'\"\\$`&|;<>()*?") != plain.npos;
+    if (quoted) {
+      for (std::size_t at = 0; (at = plain.find('\'', at)) != plain.npos; at += 4) {
+        plain.replace(at, 1, "'\\''");
+      }
+      plain = "'" + plain + "'";
+    }
+    text += (text.empty() ? "" : " ") + plain;
+  }
+  return text;
+}
+
+/// The plain fields of an object, "name value, name value".
+std::string listed(const json& manifest, const char* key) {
+  const auto object = manifest.find(key);
+  if (object == manifest.end() || !object->is_object()) return "";
+  std::string text;
+  for (const auto& [name, value] : object->items()) {
+    const std::string plain = value_text(value);
+    if (plain.empty()) continue;
+    std::string spaced = name;
+    for (char& c : spaced) c = c == '_' ? ' ' : c;
+    text += (text.empty() ? "" : ", ") + spaced + " " + plain;
+  }
+  return text;
+}
+
+std::string options_table(const json& manifest) {
+  const auto options = manifest.find("options");
+  if (options == manifest.end() || !options->is_object() || options->empty()) return "";
+  std::string html =
+      "<details><summary>Every option, as given or by default</summary>\n<div class=\"scroll\">"
+      "<table>\n";
+  for (const auto& [name, value] : options->items()) {
+    html += fmt::format("<tr><td><code>--{}</code></td><td>{}</td></tr>\n", escape(name),
+                        escape(value_text(value)));
+  }
+  return html + "</table></div></details>\n";
+}
+
+}  // namespace
+
+std::string facts_section(const RunRecord& run) {
+  std::string html = "<h2>What this run is</h2>\n<dl class=\"facts\">\n";
+  const auto add = [&](std::string_view name, const std::string& text) {
+    if (!text.empty()) html += fmt::format("<dt>{}</dt><dd>{}</dd>\n", name, escape(text));
+  };
+  if (const std::string command = command_of(run.manifest); !command.empty()) {
+    html += fmt::format("<dt>Command</dt><dd><code>{}</code></dd>\n", escape(command));
+  }
+  add("Model", listed(run.manifest, "model"));
+  add("Data", listed(run.manifest, "data"));
+  add("Machine", listed(run.manifest, "machine"));
+  const auto seed = run.manifest.find("seed");
+  if (seed != run.manifest.end()) add("Seed", value_text(*seed));
+  add("Started", utc_text(number_at(run.manifest, {"started"})));
+  add("Parent run", text_at(run.manifest, {"parent"}).value_or(""));
+  add("Version", text_at(run.manifest, {"version"}).value_or(""));
+  return html + "</dl>\n" + options_table(run.manifest);
+}
+
+}  // namespace belay::report
