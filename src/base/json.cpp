@@ -220,6 +220,12 @@ Result<JsonReader> JsonReader::require(std::string_view key) const {
   return JsonReader(std::shared_ptr<const json>(node_, value), file_, join_key(path_, key));
 }
 
+JsonReader JsonReader::element(std::size_t i) const {
+  BELAY_CHECK(node_->is_array() && i < node_->size(), "element() outside an array");
+  return {std::shared_ptr<const json>(node_, &(*node_)[i]), file_,
+          path_ + "[" + std::to_string(i) + "]"};
+}
+
 Result<JsonReader> JsonReader::require_object(std::string_view key) const {
   BELAY_ASSIGN_OR_RETURN(JsonReader reader, require(key));
   if (!reader.is_object()) return error(Code::kCorrupt, key, "is not a JSON object");

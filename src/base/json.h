@@ -50,6 +50,9 @@ class JsonReader {
   /// Any field, to be examined further.
   Result<JsonReader> require(std::string_view key) const;
 
+  /// Element i of this value, which must be an array longer than i.
+  JsonReader element(std::size_t i) const;
+
   /// This value as an array of whole numbers in [min, max], at most max_count of them.
   Result<std::vector<std::int64_t>> ints(std::int64_t min, std::int64_t max,
                                          std::size_t max_count) const;
