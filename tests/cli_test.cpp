@@ -1,54 +1,29 @@
 // The real program: what it prints, what it refuses and with which exit code.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <cmath>
-#include <cstdlib>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <sstream>
 
 #include "base/hash.h"
-#include "fault_env.h"
+#include "run_belay.h"
 
 namespace belay {
 namespace {
 
 using nlohmann::json;
 using ::testing::AllOf;
+using testing::belay;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using testing::Outcome;
+using testing::read;
 using ::testing::StartsWith;
+using testing::write;
 
 const std::string kStories = std::string(BELAY_TEST_DATA) + "/stories260K";
-
-std::string read(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-void write(const std::string& path, const std::string& text) {
-  std::ofstream(path, std::ios::binary) << text;
-}
-
-struct Outcome {
-  int code = -1;
-  std::string out, err;
-};
-
-/// Runs `belay ARGS` through the shell.
-Outcome belay(const std::string& args) {
-  const testing::TempDir dir;
-  const std::string out = dir.file("out"), err = dir.file("err");
-  const std::string command =
-      std::string(BELAY_PROGRAM) + " " + args + " >" + out + " 2>" + err + " </dev/null";
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(out), read(err)};
-}
 
 TEST(Cli, VersionNamesTheInstructionSetAndIsQuick) {
   const Outcome text = belay("--version");

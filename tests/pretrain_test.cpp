@@ -70,12 +70,15 @@ struct Tiny {
   model::Model model{train::config_of_depth(1, 256, 16), DType::kF32, true, 16};
   data::ByteBatches batches{kText, 16, 7};
   std::atomic<bool> stop{false};
+  train::LoopState state;
 
   Tiny() { model.initialize(ctx, 1); }
-  base::Result<train::PretrainResult> run(
+  base::Result<train::Ending> run(
       const train::PretrainOptions& options,
       const std::function<base::Status(const train::StepInfo&)>& on_step) {
-    return train::pretrain(ctx, base::Env::posix(), model, batches, options, stop, on_step);
+    train::Optimizer optimizer(model, options.optimizer);
+    return train::pretrain(ctx, base::Env::posix(), model, optimizer, batches, options, state, stop,
+                           on_step);
   }
 };
 
@@ -154,8 +157,9 @@ TEST(Pretrain, LearnsAndReportsEveryStep) {
     return {};
   });
   ASSERT_TRUE(result.ok()) << result.status().message();
-  EXPECT_EQ(result->steps, 80);
-  EXPECT_EQ(result->tokens, 80 * 128);
+  EXPECT_EQ(*result, train::Ending::kDone);
+  EXPECT_EQ(t.state.step, 80);
+  EXPECT_EQ(t.state.tokens, 80 * 128);
   ASSERT_EQ(steps.size(), 80u);
   EXPECT_NEAR(steps.front().loss, std::log(256), 0.06);
   EXPECT_LT(steps.back().loss, 2.5);
@@ -170,8 +174,8 @@ TEST(Pretrain, StopsWhenAsked) {
     return {};
   });
   ASSERT_TRUE(result.ok());
-  EXPECT_EQ(result->steps, 5);
-  EXPECT_TRUE(result->interrupted);
+  EXPECT_EQ(t.state.step, 5);
+  EXPECT_EQ(*result, train::Ending::kStopped);
 }
 
 TEST(Pretrain, SkipsWhatIsNotFiniteAndGivesUpAfterThree) {

@@ -53,6 +53,12 @@ class WritableFile {
   virtual Status close() = 0;
 };
 
+/// Held for as long as this lives; the system releases it when the process ends, however it ends.
+class FileLock {
+ public:
+  virtual ~FileLock() = default;
+};
+
 class Env {
  public:
   virtual ~Env() = default;
@@ -67,7 +73,7 @@ class Env {
   virtual bool is_directory(const std::string& path) = 0;
   /// Names (not paths) in a folder, sorted, without "." and "..".
   virtual Result<std::vector<std::string>> list_dir(const std::string& path) = 0;
-  /// Creates a folder and the missing ones above it; an existing folder is fine.
+  /// Creates a folder and the missing ones above it, durably; an existing folder is fine.
   virtual Status create_dirs(const std::string& path) = 0;
 
   /// A new file; an existing one is kIo.
@@ -79,6 +85,9 @@ class Env {
   virtual Status remove_file(const std::string& path) = 0;
   /// Makes creations, renames and removals in the folder durable.
   virtual Status sync_dir(const std::string& path) = 0;
+  /// Locks a file, which is created when missing and stays, against other processes and other
+  /// locks of this one. Does not wait: kIo, naming the process, when it is locked already.
+  virtual Result<std::unique_ptr<FileLock>> lock_file(const std::string& path) = 0;
 
   /// Seconds of a clock that never steps back; its zero is arbitrary.
   virtual double steady_seconds() = 0;

@@ -1,15 +1,18 @@
 // Env on a POSIX system.
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <system_error>
 
@@ -36,8 +39,8 @@ class Descriptor {
   ~Descriptor() {
     if (fd_ >= 0) ::close(fd_);
   }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
+  Descriptor(Descriptor&& other) noexcept : fd_(other.release()) {}
+  Descriptor& operator=(Descriptor&&) = delete;
   int get() const { return fd_; }
   int release() { return std::exchange(fd_, -1); }
 
@@ -79,6 +82,14 @@ class PosixWritableFile final : public WritableFile {
  private:
   std::string path_;
   Descriptor fd_;
+};
+
+class PosixFileLock final : public FileLock {
+ public:
+  explicit PosixFileLock(Descriptor fd) : fd_(std::move(fd)) {}
+
+ private:
+  Descriptor fd_;  // closing it releases the lock
 };
 
 class PosixEnv final : public Env {
@@ -148,8 +159,10 @@ class PosixEnv final : public Env {
   Status create_dirs(const std::string& path) override {
     for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
       const std::string part = path.substr(0, end);
-      if (::mkdir(part.c_str(), 0777) != 0 && !is_directory(part)) {
-        return failure(part, "create folder", errno);
+      if (::mkdir(part.c_str(), 0777) == 0) {
+        BELAY_RETURN_IF_ERROR(sync_dir(parent_dir(part)));
+      } else if (const int error = errno; !is_directory(part)) {
+        return failure(part, "create folder", error);
       }
       if (end == std::string::npos) return {};
     }
@@ -172,6 +185,24 @@ class PosixEnv final : public Env {
     const Descriptor fd(open_retrying(path, O_RDONLY | O_DIRECTORY));
     if (fd.get() < 0) return failure(path, "open", errno);
     return ::fsync(fd.get()) == 0 ? Status() : failure(path, "sync to disk", errno);
+  }
+
+  Result<std::unique_ptr<FileLock>> lock_file(const std::string& path) override {
+    Descriptor fd(open_retrying(path, O_RDWR | O_CREAT));
+    if (fd.get() < 0) return failure(path, "open", errno);
+    std::array<char, 32> owner{};
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK) return failure(path, "lock", errno);
+      (void)!::pread(fd.get(), owner.data(), owner.size() - 1, 0);
+      return io_error({.where = path,
+                       .what = "is locked by another process",
+                       .seen = "process " + std::to_string(std::atoll(owner.data()))});
+    }
+    // The owner's name is for that message only; the lock does not depend on it.
+    const std::string name = std::to_string(process_id()) + "\n";
+    (void)!::ftruncate(fd.get(), 0);
+    (void)!::pwrite(fd.get(), name.data(), name.size(), 0);
+    return std::unique_ptr<FileLock>(std::make_unique<PosixFileLock>(std::move(fd)));
   }
 
   double steady_seconds() override {

@@ -38,6 +38,9 @@ class EnvWrapper : public Env {
   }
   Status remove_file(const std::string& path) override { return target_.remove_file(path); }
   Status sync_dir(const std::string& path) override { return target_.sync_dir(path); }
+  Result<std::unique_ptr<FileLock>> lock_file(const std::string& path) override {
+    return target_.lock_file(path);
+  }
   double steady_seconds() override { return target_.steady_seconds(); }
   double wall_seconds() override { return target_.wall_seconds(); }
   std::uint64_t peak_rss_bytes() override { return target_.peak_rss_bytes(); }

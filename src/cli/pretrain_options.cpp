@@ -42,6 +42,9 @@ Status check(const PretrainArguments& a) {
   BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--steps", a.steps, 0, 1'000'000'000));
   BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--warmup", a.warmup, 0, 1'000'000'000));
   BELAY_RETURN_IF_ERROR(check_range("--max-seconds", a.max_seconds, 0.0, 1e9));
+  BELAY_RETURN_IF_ERROR(check_range("--checkpoint-seconds", a.checkpoint_seconds, 0.0, 1e9));
+  BELAY_RETURN_IF_ERROR(
+      check_range<std::int64_t>("--checkpoint-steps", a.checkpoint_steps, 0, 1'000'000'000));
   BELAY_RETURN_IF_ERROR(check_range("--lr", a.lr, 0.0, 100.0));
   BELAY_RETURN_IF_ERROR(check_range("--muon-lr", a.muon_lr, 0.0, 100.0));
   BELAY_RETURN_IF_ERROR(check_range("--weight-decay", a.weight_decay, 0.0, 100.0));
@@ -70,6 +73,9 @@ void add_options(CLI::App& verb, PretrainArguments& a) {
   add("--data", a.data, "Text file whose bytes are the tokens; the embedded novels when absent")
       ->type_name("FILE");
   add("--out", a.out, "Folder of the run: model/, run.json, metrics.jsonl")->type_name("DIR");
+  add("--resume", a.resume, "Go on with the run in this folder, with its options")
+      ->type_name("DIR");
+  verb.add_flag("--overwrite", a.overwrite, "Replace a run that is in --out");
   add("--depth", a.depth, "Layers; the width is 64 times as much, and the heads are as many");
   add("--context", a.context, "Tokens of a row");
   add("--batch-tokens", a.batch_tokens, "Tokens of a step; 0: 2048");
@@ -81,6 +87,11 @@ void add_options(CLI::App& verb, PretrainArguments& a) {
   add("--warmup", a.warmup, "Steps in which the learning rate rises; then it falls to zero");
   add("--steps", a.steps, "Steps of the run, for the same weights every time; 0: by the clock");
   add("--max-seconds", a.max_seconds, "Seconds of training; 0: 60 when no --steps are given");
+  add("--checkpoint-seconds", a.checkpoint_seconds,
+      "Seconds between checkpoints, more where saving would take over 1 % of them; 0: only at the "
+      "end");
+  add("--checkpoint-steps", a.checkpoint_steps,
+      "A checkpoint after every so many steps too; 0: no");
   add("--seed", a.seed, "Of weights, batches and the sample");
   verb.add_flag("--json", a.json, "Print the result as one JSON document");
   add_compute_options(verb, a.compute);

@@ -87,6 +87,14 @@ Excerpt excerpt_of(std::string_view text, std::size_t n_bytes) {
   return {piece.substr(0, cut), piece.substr(cut)};
 }
 
+ordered_json data_json(const ByteCorpus& corpus) {
+  return {{"name", corpus.name},
+          {"train_bytes", corpus.train.size()},
+          {"train_xxh3", hash_of(corpus.train)},
+          {"valid_bytes", corpus.valid.size()},
+          {"valid_xxh3", hash_of(corpus.valid)}};
+}
+
 ordered_json manifest_of(const std::vector<std::string>& command_line, const ordered_json& options,
                          const train::PretrainPlan& plan, const PretrainArguments& arguments,
                          const ByteCorpus& corpus, const Compute& compute, double started) {
@@ -102,12 +110,7 @@ ordered_json manifest_of(const std::vector<std::string>& command_line, const ord
             {"isa", base::isa_name(compute.ctx.isa)},
             {"dtype", tensor::dtype_name(compute.dtype)},
             {"threads", compute.threads->size()}}},
-          {"data",
-           {{"name", corpus.name},
-            {"train_bytes", corpus.train.size()},
-            {"train_xxh3", hash_of(corpus.train)},
-            {"valid_bytes", corpus.valid.size()},
-            {"valid_xxh3", hash_of(corpus.valid)}}},
+          {"data", data_json(corpus)},
           {"model",
            {{"parameters", plan.n_params},
             {"flops_per_token", plan.flops_per_token},

@@ -40,6 +40,9 @@ struct Excerpt {
 };
 Excerpt excerpt_of(std::string_view text, std::size_t n_bytes);
 
+/// The texts by name, size and hash.
+nlohmann::ordered_json data_json(const ByteCorpus& corpus);
+
 /// The manifest of a run at its start: run.json.
 nlohmann::ordered_json manifest_of(const std::vector<std::string>& command_line,
                                    const nlohmann::ordered_json& options,

@@ -136,6 +136,11 @@ std::span<const std::byte> TensorFiles::bytes(const TensorInfo& tensor) const {
   return shard.file.bytes().subspan(shard.data_start + tensor.begin, tensor.end - tensor.begin);
 }
 
+std::uint64_t TensorFiles::header_xxh3() const {
+  const Shard& shard = shards_.front();
+  return base::xxh3_64(shard.file.bytes().first(shard.data_start));
+}
+
 Status TensorFiles::read_f32(std::string_view name, std::span<float> out) const {
   const TensorInfo* info = find(name);
   if (info == nullptr) {

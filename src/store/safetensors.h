@@ -33,6 +33,8 @@ class TensorFiles {
   std::string where(const TensorInfo& tensor) const;
   /// The stored bytes, unaligned.
   std::span<const std::byte> bytes(const TensorInfo& tensor) const;
+  /// XXH3 of the bytes before the data of the first file.
+  std::uint64_t header_xxh3() const;
   /// "__metadata__" of the first file.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 

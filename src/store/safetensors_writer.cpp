@@ -82,21 +82,29 @@ std::string compose_header(std::span<const TensorToWrite* const> tensors,
 
 }  // namespace
 
-Status write_safetensors(base::Env& env, const std::string& path,
-                         std::span<const TensorToWrite> tensors,
-                         const std::map<std::string, std::string>& metadata) {
+base::Result<StagedSafetensors> stage_safetensors(
+    base::Env& env, const std::string& path, std::span<const TensorToWrite> tensors,
+    const std::map<std::string, std::string>& metadata) {
   check_arguments(tensors, metadata);
   std::vector<const TensorToWrite*> order;
   for (const TensorToWrite& t : tensors) order.push_back(&t);
   std::stable_partition(order.begin(), order.end(),
                         [](const TensorToWrite* t) { return t->dtype == DType::kF32; });
   BELAY_ASSIGN_OR_RETURN(base::AtomicFile file, base::AtomicFile::open(env, path));
-  BELAY_RETURN_IF_ERROR(file.write(compose_header(order, metadata)));
+  const std::string header = compose_header(order, metadata);
+  BELAY_RETURN_IF_ERROR(file.write(header));
   for (const TensorToWrite* t : order) {
     BELAY_RETURN_IF_ERROR(
         for_each_piece(*t, [&](std::span<const std::byte> bytes) { return file.write(bytes); }));
   }
-  return file.commit();
+  return StagedSafetensors{std::move(file), base::xxh3_64(std::as_bytes(std::span(header)))};
+}
+
+Status write_safetensors(base::Env& env, const std::string& path,
+                         std::span<const TensorToWrite> tensors,
+                         const std::map<std::string, std::string>& metadata) {
+  BELAY_ASSIGN_OR_RETURN(StagedSafetensors staged, stage_safetensors(env, path, tensors, metadata));
+  return staged.file.commit();
 }
 
 }  // namespace belay::store

@@ -22,8 +22,18 @@ struct TensorToWrite {
   std::span<const float> values = {};  // product of the shape
 };
 
-/// Replaces `path`. `metadata` keys must not begin with "xxh3:". Values are written as they are:
-/// NaN and infinities too. The memory used is a small buffer.
+/// A file whose bytes are written but that has not its name yet: file.commit() is left to do (its
+/// fsync is what takes long).
+struct StagedSafetensors {
+  base::AtomicFile file;
+  std::uint64_t header_xxh3 = 0;  // of the bytes before the data, which no tensor's checksum covers
+};
+base::Result<StagedSafetensors> stage_safetensors(
+    base::Env& env, const std::string& path, std::span<const TensorToWrite> tensors,
+    const std::map<std::string, std::string>& metadata = {});
+
+/// Replaces `path`: stage and commit. `metadata` keys must not begin with "xxh3:". Values are
+/// written as they are: NaN and infinities too. The memory used is a small buffer.
 base::Status write_safetensors(base::Env& env, const std::string& path,
                                std::span<const TensorToWrite> tensors,
                                const std::map<std::string, std::string>& metadata = {});

@@ -35,12 +35,26 @@ std::int64_t Optimizer::bytes_needed(const model::ModelConfig& config,
          muon_scratch_of(model::weight_table(config), options);
 }
 
+std::span<float> Optimizer::first(const model::Model& model, std::size_t index) const {
+  return {reinterpret_cast<float*>(first_.data()) + model.offset(index),
+          static_cast<std::size_t>(model.table()[index].shape.count())};
+}
+
+std::span<float> Optimizer::second(const model::Model& model, std::size_t index) const {
+  if (takes_muon(model.table()[index])) return {};
+  return {reinterpret_cast<float*>(second_.data()) + model.offset(index),
+          static_cast<std::size_t>(model.table()[index].shape.count())};
+}
+
 StepReport Optimizer::step(base::Context& ctx, model::Model& model, double lr) {
   StepReport report;
   double squares = 0;
   for (std::size_t i = 0; i < model.table().size(); ++i) {
     if (model.frozen(i)) continue;
     squares += ops::sum_of_squares(ctx, model.gradient(i).f32(), model.table()[i].shape.count());
+    if (report.not_finite.empty() && !std::isfinite(squares)) {
+      report.not_finite = model.table()[i].name();
+    }
   }
   report.grad_norm = std::sqrt(squares);
   report.finite = std::isfinite(report.grad_norm);

@@ -2,6 +2,10 @@
 // weight belongs where stands in the weight table. After a step the packed copies are renewed.
 #pragma once
 
+#include <cstdint>
+#include <span>
+#include <string>
+
 #include "base/status.h"
 #include "model/model.h"
 
@@ -18,7 +22,8 @@ struct OptimizerOptions {
 
 struct StepReport {
   double grad_norm = 0;
-  bool finite = true;  // false: the step was skipped, nothing changed
+  bool finite = true;      // false: the step was skipped, nothing changed
+  std::string not_finite;  // then the first weight whose gradient is not
 };
 
 class Optimizer {
@@ -28,7 +33,14 @@ class Optimizer {
   /// Applies the model's gradients at the given learning rate, then packs the weights again.
   StepReport step(base::Context& ctx, model::Model& model, double lr);
 
+  /// Steps that were applied; bias correction follows from it.
   std::int64_t steps() const { return steps_; }
+  void set_steps(std::int64_t steps) { steps_ = steps; }
+  /// The state of a weight by table index, for checkpoints: AdamW's first moment or Muon's
+  /// momentum, and AdamW's second moment (empty for a weight that Muon takes).
+  std::span<float> first(const model::Model& model, std::size_t index) const;
+  std::span<float> second(const model::Model& model, std::size_t index) const;
+
   std::int64_t bytes() const { return first_.bytes() + second_.bytes() + scratch_.bytes(); }
   static std::int64_t bytes_needed(const model::ModelConfig& config,
                                    const OptimizerOptions& options);

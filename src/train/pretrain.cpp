@@ -15,7 +15,7 @@ using base::Result;
 using base::Status;
 
 constexpr std::int64_t kHeadDim = 64;
-constexpr int kMaxSkippedInARow = 3;
+constexpr std::int64_t kMaxSkippedInARow = 3;
 
 /// The gradients of one step, micro-batch after micro-batch; returns the loss.
 double gradients(Step& step, const data::ByteBatches& batches, const PretrainOptions& options,
@@ -36,11 +36,22 @@ double progress_of(const PretrainOptions& options, std::int64_t step, double sec
   return seconds / options.max_seconds;
 }
 
+/// The outcome of the optimizer's step, for the report and for the steps that follow.
+void take_note(const StepReport& report, StepInfo& info, LoopState& state) {
+  info.grad_norm = report.grad_norm;
+  info.skipped = !report.finite;
+  info.not_finite = report.not_finite;
+  state.skipped_in_a_row = info.skipped ? state.skipped_in_a_row + 1 : 0;
+  state.skipped += info.skipped ? 1 : 0;
+  info.spike = !info.skipped && std::isfinite(info.loss) && state.loss.update(info.loss);
+}
+
 Status diverged(const StepInfo& info) {
   return base::corrupt(
       {.where = fmt::format("step {}", info.step),
        .what = fmt::format("the gradients of {} steps in a row are not finite", kMaxSkippedInARow),
-       .seen = fmt::format("loss {}, gradient norm {}", info.loss, info.grad_norm),
+       .seen = fmt::format("loss {}, gradient norm {}, weight {}", info.loss, info.grad_norm,
+                           info.not_finite),
        .next = "use a lower --lr, a longer --warmup or --dtype f32"});
 }
 
@@ -60,10 +71,11 @@ model::ModelConfig config_of_depth(std::int64_t depth, std::int64_t vocab_size,
   return config;
 }
 
-Result<PretrainResult> pretrain(base::Context& ctx, base::Env& env, model::Model& model,
-                                const data::ByteBatches& batches, const PretrainOptions& options,
-                                const std::atomic<bool>& stop,
-                                const std::function<Status(const StepInfo&)>& on_step) {
+Result<Ending> pretrain(base::Context& ctx, base::Env& env, model::Model& model,
+                        Optimizer& optimizer, const data::ByteBatches& batches,
+                        const PretrainOptions& options, LoopState& state,
+                        const std::atomic<bool>& stop,
+                        const std::function<Status(const StepInfo&)>& on_step) {
   BELAY_CHECK(options.steps > 0 || options.max_seconds > 0, "a run has an end");
   BELAY_CHECK(options.micro_tokens > 0 && options.micro_tokens % batches.context() == 0 &&
                   options.batch_tokens % options.micro_tokens == 0,
@@ -72,34 +84,28 @@ Result<PretrainResult> pretrain(base::Context& ctx, base::Env& env, model::Model
             {.n_tokens = options.micro_tokens,
              .longest = batches.context(),
              .checkpoint = options.checkpoint});
-  Optimizer optimizer(model, options.optimizer);
   const std::int64_t micro_rows = options.micro_tokens / batches.context();
   std::vector<std::int32_t> rows(static_cast<std::size_t>(micro_rows * (batches.context() + 1)));
 
-  PretrainResult result;
-  int skipped_in_a_row = 0;
-  const double start = env.steady_seconds();
-  while (options.steps == 0 || result.steps < options.steps) {
-    const double progress = progress_of(options, result.steps, result.seconds);
+  const double start = env.steady_seconds() - state.seconds;
+  while (true) {
+    if (options.steps > 0 && state.step >= options.steps) return Ending::kDone;
+    if (options.max_seconds > 0 && state.seconds >= options.max_seconds) {
+      return options.steps > 0 ? Ending::kOutOfTime : Ending::kDone;
+    }
+    if (stop.load()) return Ending::kStopped;
     StepInfo info;
-    info.lr = learning_rate(options.schedule, result.steps, progress);
-    info.loss = gradients(step, batches, options, result.steps, rows);
-    const StepReport report = optimizer.step(ctx, model, info.lr);
-    info.grad_norm = report.grad_norm;
-    info.skipped = !report.finite;
-    skipped_in_a_row = info.skipped ? skipped_in_a_row + 1 : 0;
-    result.skipped += info.skipped ? 1 : 0;
-    info.step = ++result.steps;
-    info.tokens = result.tokens += options.batch_tokens;
-    info.seconds = result.seconds = env.steady_seconds() - start;
-    info.progress = std::min(1.0, progress_of(options, result.steps, result.seconds));
+    info.lr = learning_rate(options.schedule, state.step,
+                            progress_of(options, state.step, state.seconds));
+    info.loss = gradients(step, batches, options, state.step, rows);
+    take_note(optimizer.step(ctx, model, info.lr), info, state);
+    info.step = ++state.step;
+    info.tokens = state.tokens += options.batch_tokens;
+    info.seconds = state.seconds = env.steady_seconds() - start;
+    info.progress = std::min(1.0, progress_of(options, state.step, state.seconds));
     BELAY_RETURN_IF_ERROR(on_step(info));
-    if (skipped_in_a_row == kMaxSkippedInARow) return diverged(info);
-    result.interrupted = stop.load();
-    if (result.interrupted) break;
-    if (options.max_seconds > 0 && result.seconds >= options.max_seconds) break;
+    if (state.skipped_in_a_row == kMaxSkippedInARow) return diverged(info);
   }
-  return result;
 }
 
 }  // namespace belay::train

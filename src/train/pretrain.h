@@ -5,11 +5,13 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "base/env.h"
 #include "base/status.h"
 #include "data/byte_batches.h"
 #include "model/model.h"
+#include "train/loop_state.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 
@@ -33,26 +35,30 @@ model::ModelConfig config_of_depth(std::int64_t depth, std::int64_t vocab_size,
 struct StepInfo {
   std::int64_t step = 0;  // from 1: steps that are done
   std::int64_t tokens = 0;
-  double seconds = 0;   // since the start of the loop
+  double seconds = 0;   // of training, over all processes
   double progress = 0;  // 0 to 1
   double loss = 0;      // nats per token
   double lr = 0;
   double grad_norm = 0;
-  bool skipped = false;  // the gradients were not finite: nothing was changed
+  bool skipped = false;    // the gradients were not finite: nothing was changed
+  std::string not_finite;  // then a weight whose gradient is not
+  bool spike = false;      // the loss is far above what it was lately
 };
 
-struct PretrainResult {
-  std::int64_t steps = 0, tokens = 0, skipped = 0;
-  double seconds = 0;
-  bool interrupted = false;  // `stop` was set
+enum class Ending : std::uint8_t {
+  kDone,       // the steps, or the seconds that the schedule counts, are used up
+  kOutOfTime,  // max_seconds came before the last step
+  kStopped,    // `stop` was set
 };
 
-/// Trains until the steps or the seconds are used up, or stop is set. Fails when on_step does, and
-/// after three steps in a row whose gradients were not finite; the weights are then those of the
-/// last good step.
-base::Result<PretrainResult> pretrain(base::Context& ctx, base::Env& env, model::Model& model,
-                                      const data::ByteBatches& batches,
-                                      const PretrainOptions& options, const std::atomic<bool>& stop,
-                                      const std::function<base::Status(const StepInfo&)>& on_step);
+/// Trains from `state` on, which is kept up to date, until the steps or the seconds are used up, or
+/// stop is set. Weights, optimizer and state after a step are a function of those before it and of
+/// the options alone. Fails when on_step does, and after three steps in a row whose gradients were
+/// not finite; the weights are then those of the last good step.
+base::Result<Ending> pretrain(base::Context& ctx, base::Env& env, model::Model& model,
+                              Optimizer& optimizer, const data::ByteBatches& batches,
+                              const PretrainOptions& options, LoopState& state,
+                              const std::atomic<bool>& stop,
+                              const std::function<base::Status(const StepInfo&)>& on_step);
 
 }  // namespace belay::train

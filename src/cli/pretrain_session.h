@@ -1,0 +1,69 @@
+// One process's part of a pretraining run: its folder, model, optimizer and checkpoints, from the
+// first step or from a checkpoint on.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "cli/pretrain_report.h"
+#include "cli/verbs.h"
+#include "train/checkpoint.h"
+#include "train/run_folder.h"
+
+namespace belay::cli {
+
+class PretrainSession {
+ public:
+  PretrainSession(Verbs& verbs, const PretrainArguments& arguments,
+                  const train::PretrainOptions& options, ByteCorpus corpus, Compute compute)
+      : verbs_(verbs),
+        arguments_(arguments),
+        options_(options),
+        corpus_(std::move(corpus)),
+        compute_(std::move(compute)) {}
+
+  /// Plans, takes the memory, and opens the folder: an empty one, or that of the run to resume.
+  base::Status begin(nlohmann::ordered_json options, bool resume);
+  /// Trains to the end with a progress line, metrics and checkpoints. Ends with a checkpoint.
+  base::Result<train::Ending> train();
+
+  /// Replaces fields of the manifest and writes it.
+  base::Status update_manifest(const nlohmann::ordered_json& fields);
+
+  const nlohmann::ordered_json& manifest() const { return manifest_; }
+  const PretrainArguments& arguments() const { return arguments_; }
+  const ByteCorpus& corpus() const { return corpus_; }
+  const train::LoopState& state() const { return state_; }
+  const model::Model& model() const { return *model_; }
+  train::Metrics& metrics() { return *metrics_; }
+  base::Context& ctx() { return compute_.ctx; }
+  std::string model_folder() const { return folder_->model_folder(); }
+
+ private:
+  base::Status make_model();
+  base::Status begin_new(nlohmann::ordered_json options);
+  base::Status begin_resumed();
+  base::Status load(const train::SavedState& saved);
+  nlohmann::ordered_json identity() const;
+  base::Status after_step(const train::StepInfo& info);
+  void save_if_due(const train::StepInfo& info);
+
+  Verbs& verbs_;
+  PretrainArguments arguments_;
+  train::PretrainOptions options_;
+  ByteCorpus corpus_;
+  Compute compute_;
+  model::ModelConfig config_;
+  train::PretrainPlan plan_;
+  std::optional<model::Model> model_;
+  std::optional<train::Optimizer> optimizer_;
+  std::optional<train::RunFolder> folder_;
+  std::optional<train::Checkpointer> checkpoints_;
+  std::optional<train::Metrics> metrics_;
+  nlohmann::ordered_json manifest_;
+  train::LoopState state_;
+  double next_save_ = 0;  // in seconds of training
+  bool metrics_fail_ = false;
+};
+
+}  // namespace belay::cli

@@ -1,0 +1,46 @@
+// Runs the real program, for tests.
+#pragma once
+
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "fault_env.h"
+
+namespace belay::testing {
+
+inline std::string read(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+inline void write(const std::string& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+/// A command line for bash; its exit code.
+inline int shell(const std::string& command) {
+  const int status = std::system(command.c_str());
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+struct Outcome {
+  int code = -1;
+  std::string out, err;
+};
+
+/// Runs `belay ARGS` through the shell.
+inline Outcome belay(const std::string& args) {
+  const TempDir dir;
+  const std::string out = dir.file("out"), err = dir.file("err");
+  const int code =
+      shell(std::string(BELAY_PROGRAM) + " " + args + " >" + out + " 2>" + err + " </dev/null");
+  return {code, read(out), read(err)};
+}
+
+}  // namespace belay::testing
