@@ -40,13 +40,13 @@ void check_adamw(base::Context& ctx, const json& c) {
   std::vector<float> w = floats(c["weights"]), m(w.size()), v(w.size());
   for (std::size_t s = 0; s < c["gradients"].size(); ++s) {
     const std::vector<float> g = floats(c["gradients"][s]);
-    ops::adamw_step(ctx, w.data(), g.data(), m.data(), v.data(),
-                    static_cast<std::int64_t>(w.size()),
+    const auto n = static_cast<std::int64_t>(w.size());
+    const ops::AdamwTensor tensor{w.data(), g.data(), m.data(), v.data(), n, c["weight_decay"]};
+    ops::adamw_step(ctx, {&tensor, 1},
                     {.lr = c["lr"],
                      .beta1 = c["beta1"],
                      .beta2 = c["beta2"],
                      .eps = c["eps"],
-                     .decay = c["weight_decay"],
                      .step = static_cast<std::int64_t>(s) + 1});
     EXPECT_LE(distance(w, c["after"][s]["weights"]), kAdamw) << "step " << s;
     EXPECT_LE(distance(m, c["after"][s]["m"]), kAdamw) << "step " << s;

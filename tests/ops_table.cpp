@@ -270,13 +270,22 @@ OpRow adamw_row() {
           .direct =
               [twin](base::Context& ctx, const Inputs& in, Result& result) {
                 in_place(in, result, [&](std::vector<Tensor>& d) {
-                  ops::adamw_step(ctx, d[0].view().f32(), d[1].view().f32(), d[2].view().f32(),
-                                  d[3].view().f32(), d[0].shape.count(),
+                  // Two tensors, the second a single row.
+                  const std::int64_t n = d[0].shape.count(), cut = n - d[0].shape[1];
+                  const auto part = [&](std::int64_t at, std::int64_t count) {
+                    return ops::AdamwTensor{d[0].view().f32() + at,
+                                            d[1].view().f32() + at,
+                                            d[2].view().f32() + at,
+                                            d[3].view().f32() + at,
+                                            count,
+                                            twin.decay};
+                  };
+                  const std::array parts{part(0, cut), part(cut, n - cut)};
+                  ops::adamw_step(ctx, parts,
                                   {.lr = twin.lr,
                                    .beta1 = twin.b1,
                                    .beta2 = twin.b2,
                                    .eps = twin.eps,
-                                   .decay = twin.decay,
                                    .step = twin.step});
                 });
               },

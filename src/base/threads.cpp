@@ -79,6 +79,7 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::drain(int worker) {
   Shared& s = *shared_;
+  std::int64_t n_done = 0;  // told once, at the end: the line is shared
   for (int i = 0; i < n_threads_; ++i) {
     const int owner = (worker + i) % n_threads_;
     std::atomic<std::uint64_t>& range = s.ranges[static_cast<std::size_t>(owner)].ticket;
@@ -91,9 +92,10 @@ void ThreadPool::drain(int worker) {
       if (chunk >= range_begin(n, owner + 1)) break;
       if (!range.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel)) continue;
       call(body, chunk, worker);
-      s.n_done.fetch_add(1, std::memory_order_release);
+      ++n_done;
     }
   }
+  if (n_done > 0) s.n_done.fetch_add(n_done, std::memory_order_release);
 }
 
 void ThreadPool::work(int worker) {

@@ -121,8 +121,10 @@ Called prepare_adamw(Recorder& r) {
   float* m = r.operands.empty({n}, DType::kF32).f32();
   float* v = r.operands.empty({n}, DType::kF32).f32();
   const auto count = static_cast<double>(n);
-  return {14 * count, 7 * 4 * count,
-          [&r, n, w, g, m, v] { ops::adamw_step(r.ctx, w, g, m, v, n, {.decay = 0.1f}); }};
+  return {14 * count, 7 * 4 * count, [&r, n, w, g, m, v] {
+            const ops::AdamwTensor all{w, g, m, v, n, 0.1f};
+            ops::adamw_step(r.ctx, {&all, 1}, {});
+          }};
 }
 
 Called prepare_sum_of_squares(Recorder& r) {

@@ -65,6 +65,11 @@ Model::Model(const ModelConfig& config, DType compute, bool trained, std::int64_
   gradient_ = base::Buffer(trained ? n_floats_ * 4 : 0);
   forward_ = base::Buffer(forward);
   backward_ = base::Buffer(trained ? backward : 0);
+  for (std::size_t i = 0; i < table_.size(); ++i) {
+    if (packed_forward_[i] < 0) continue;
+    packing_.push_back(
+        {master(i), packed(forward_, i, true), trained ? packed(backward_, i, false) : View{}});
+  }
   std::optional<ops::RopeScaling> scaling;
   if (config.llama3_rope) {
     const Llama3Rope& r = *config.llama3_rope;
@@ -104,16 +109,6 @@ void Model::load(base::Context& ctx, const std::vector<std::vector<float>>& weig
     std::memcpy(master(i).f32(), weights[i].data(), n * sizeof(float));
   }
   pack(ctx);
-}
-
-void Model::pack(base::Context& ctx) {
-  for (std::size_t i = 0; i < table_.size(); ++i) pack(ctx, i);
-}
-
-void Model::pack(base::Context& ctx, std::size_t index) {
-  if (packed_forward_[index] < 0) return;
-  ops::pack_weight(ctx, master(index), packed(forward_, index, true),
-                   trained_ ? packed(backward_, index, false) : View{});
 }
 
 View Model::master(std::size_t index) const {

@@ -10,6 +10,7 @@
 #include "model/config.h"
 #include "model/weights.h"
 #include "ops/linear.h"
+#include "ops/matmul.h"
 #include "ops/rope.h"
 #include "tensor/tape.h"
 
@@ -33,8 +34,7 @@ class Model {
   /// Takes masters in table order (sizes must match), then packs.
   void load(base::Context& ctx, const std::vector<std::vector<float>>& weights);
   /// Renews the packed copies after the masters changed.
-  void pack(base::Context& ctx);
-  void pack(base::Context& ctx, std::size_t index);
+  void pack(base::Context& ctx) { ops::pack_weights(ctx, packing_); }
 
   const ModelConfig& config() const { return config_; }
   const std::vector<WeightSpec>& table() const { return table_; }
@@ -72,6 +72,7 @@ class Model {
   std::int64_t n_floats_ = 0;
   std::vector<std::int64_t> offset_;                            // in floats
   std::vector<std::int64_t> packed_forward_, packed_backward_;  // in bytes; -1: not a matrix
+  std::vector<ops::PackedWeight> packing_;
   std::vector<bool> frozen_;
   base::Buffer master_, gradient_, forward_, backward_;
   ops::RopeTable rope_;

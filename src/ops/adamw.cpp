@@ -7,27 +7,29 @@
 
 namespace belay::ops {
 
-void adamw_step(base::Context& ctx, float* w, const float* g, float* m, float* v, std::int64_t n,
-                const AdamwOptions& o) {
+void adamw_step(base::Context& ctx, std::span<const AdamwTensor> tensors, const AdamwOptions& o) {
   const auto run = simd::kernels(ctx.isa).adamw;
   const auto steps = static_cast<double>(o.step);
   const double c1 = 1 - std::pow(static_cast<double>(o.beta1), steps);
   const double c2 = 1 - std::pow(static_cast<double>(o.beta2), steps);
-  for_chunks(ctx, n, 2048, [&](std::int64_t begin, std::int64_t end, int) {
-    run({.w = w + begin,
-         .m = m + begin,
-         .v = v + begin,
-         .g = g + begin,
-         .n = end - begin,
-         .lr = o.lr,
-         .beta1 = o.beta1,
-         .beta2 = o.beta2,
-         .eps = o.eps,
-         .decay = o.decay,
-         .grad_scale = o.grad_scale,
-         .correction1 = static_cast<float>(c1),
-         .correction2 = static_cast<float>(c2)});
-  });
+  const auto count = [&](std::size_t i) { return tensors[i].n; };
+  for_parts(ctx, tensors.size(), 2048, count,
+            [&](std::size_t i, std::int64_t begin, std::int64_t end) {
+              const AdamwTensor& t = tensors[i];
+              run({.w = t.w + begin,
+                   .m = t.m + begin,
+                   .v = t.v + begin,
+                   .g = t.g + begin,
+                   .n = end - begin,
+                   .lr = o.lr,
+                   .beta1 = o.beta1,
+                   .beta2 = o.beta2,
+                   .eps = o.eps,
+                   .decay = t.decay,
+                   .grad_scale = o.grad_scale,
+                   .correction1 = static_cast<float>(c1),
+                   .correction2 = static_cast<float>(c2)});
+            });
 }
 
 double sum_of_squares(base::Context& ctx, const float* x, std::int64_t n) {

@@ -5,19 +5,28 @@
 
 #include <cmath>
 #include <cstdint>
+#include <span>
 
 #include "base/context.h"
 
 namespace belay::ops {
 
 struct AdamwOptions {
-  float lr = 3e-4f, beta1 = 0.9f, beta2 = 0.95f, eps = 1e-8f, decay = 0;
+  float lr = 3e-4f, beta1 = 0.9f, beta2 = 0.95f, eps = 1e-8f;
   std::int64_t step = 1;  // counts from 1
   float grad_scale = 1;   // clipping
 };
 
-/// w, m, v, g: n floats each.
-void adamw_step(base::Context& ctx, float* w, const float* g, float* m, float* v, std::int64_t n,
+/// n floats each.
+struct AdamwTensor {
+  float* w;
+  const float* g;
+  float *m, *v;
+  std::int64_t n;
+  float decay = 0;
+};
+
+void adamw_step(base::Context& ctx, std::span<const AdamwTensor> tensors,
                 const AdamwOptions& options);
 
 /// Sum of squares of n floats: f32 inside chunks of 8192, the chunks in order in double.

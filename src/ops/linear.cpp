@@ -78,23 +78,23 @@ void linear_forward(base::Context& ctx, const tensor::View& x, const tensor::Vie
 
 void linear_backward(base::Context& ctx, const LinearGradient& g) {
   const std::int64_t rows = g.x.shape[0], in = g.x.shape[1], out = g.dy.shape[1];
-  if (g.dx) {
-    BELAY_CHECK(!g.add_dx, "the input of a linear operation has one consumer");
-    multiply(
-        ctx,
-        {.x = g.dy, .b = g.packed, .y = g.dx, .m = rows, .n = in, .k = out, .ldx = out, .ldy = in});
-  }
+  BELAY_CHECK(!g.dx || !g.add_dx, "the input of a linear operation has one consumer");
+  const Product to_dx{
+      .x = g.dy, .b = g.packed, .y = g.dx, .m = rows, .n = in, .k = out, .ldx = out, .ldy = in};
+  if (g.dx && !g.dw) multiply(ctx, to_dx);
   if (g.dw) {
-    multiply_transposed(ctx, {.dy = g.dy,
-                              .x = g.x,
-                              .dw = g.dw,
-                              .m = rows,
-                              .n = out,
-                              .k = in,
-                              .ld_dy = out,
-                              .ldx = in,
-                              .add = g.add_dw,
-                              .scratch = g.scratch});
+    multiply_transposed(ctx,
+                        {.dy = g.dy,
+                         .x = g.x,
+                         .dw = g.dw,
+                         .m = rows,
+                         .n = out,
+                         .k = in,
+                         .ld_dy = out,
+                         .ldx = in,
+                         .add = g.add_dw,
+                         .scratch = g.scratch},
+                        g.dx ? &to_dx : nullptr);
   }
   if (g.d_bias) bias_gradient(ctx, g);
 }

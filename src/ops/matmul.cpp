@@ -71,29 +71,49 @@ tensor::Shape packed_backward_shape(std::int64_t out, std::int64_t in) {
   return {round_up(in, kPanel), round_up(out, 2)};
 }
 
-void pack_weight(base::Context& ctx, const View& w, const View& forward, const View& backward) {
+void pack_weights(base::Context& ctx, std::span<const PackedWeight> weights) {
   const Kernels& k = simd::kernels(ctx.isa);
-  const Index n_forward = forward ? ceil_div(w.shape[0], kPanel) : 0;
-  const Index n_backward = backward ? ceil_div(w.shape[1], kPanel) : 0;
-  ctx.threads.parallel(n_forward + n_backward, [&](std::int64_t i, int) {
-    if (i < n_forward) {
-      pack_forward_panel(k, w, forward, i);
+  const auto n_forward = [](const PackedWeight& p) {
+    return p.forward ? ceil_div(p.w.shape[0], kPanel) : 0;
+  };
+  const auto n_panels = [&](std::size_t i) {
+    const PackedWeight& p = weights[i];
+    return n_forward(p) + (p.backward ? ceil_div(p.w.shape[1], kPanel) : 0);
+  };
+  for_parts(ctx, weights.size(), 1, n_panels, [&](std::size_t i, std::int64_t panel, std::int64_t) {
+    const PackedWeight& p = weights[i];
+    if (panel < n_forward(p)) {
+      pack_forward_panel(k, p.w, p.forward, panel);
     } else {
-      pack_backward_panel(k, w, backward, i - n_forward);
+      pack_backward_panel(k, p.w, p.backward, panel - n_forward(p));
     }
   });
 }
 
-void multiply(base::Context& ctx, const Product& p) {
-  const DType dtype = p.x.dtype;
-  BELAY_CHECK(p.b.dtype == dtype && p.ldx % pair_of(dtype) == 0,
-              "operands of a product must agree");
-  const auto gemm = gemm_of(simd::kernels(ctx.isa), dtype);
-  const Index words = words_of(p.k, dtype), panels = ceil_div(p.n, kPanel);
-  const Index panel_words = words_of(p.b.shape[1], dtype) * kPanel;
-  const Index chunks = ceil_div(p.m, kRowChunk), group = panels_a_task(panels, words, chunks);
-  const Index groups = ceil_div(panels, group);
-  ctx.threads.parallel(chunks * groups, [&](std::int64_t task, int) {
+namespace {
+
+/// A product cut into tasks.
+struct ProductTasks {
+  const Product& p;
+  DType dtype;
+  Index words, panels, panel_words, chunks, group, groups;
+
+  explicit ProductTasks(const Product& product)
+      : p(product),
+        dtype(p.x.dtype),
+        words(words_of(p.k, dtype)),
+        panels(ceil_div(p.n, kPanel)),
+        panel_words(words_of(p.b.shape[1], dtype) * kPanel),
+        chunks(ceil_div(p.m, kRowChunk)),
+        group(panels_a_task(panels, words, chunks)),
+        groups(ceil_div(panels, group)) {
+    BELAY_CHECK(p.b.dtype == dtype && p.ldx % pair_of(dtype) == 0,
+                "operands of a product must agree");
+  }
+  Index count() const { return chunks * groups; }
+
+  void run(const Kernels& kernels, Index task) const {
+    const auto gemm = gemm_of(kernels, dtype);
     // Blocks of chunks; inside one, all chunks meet a group of panels before the next group comes.
     const Index block = task / (kBlockChunks * groups), within = task % (kBlockChunks * groups);
     const Index deep = std::min(kBlockChunks, chunks - block * kBlockChunks);
@@ -115,7 +135,15 @@ void multiply(base::Context& ctx, const Product& p) {
       }
       gemm(g);
     }
-  });
+  }
+};
+
+}  // namespace
+
+void multiply(base::Context& ctx, const Product& p) {
+  const Kernels& kernels = simd::kernels(ctx.isa);
+  const ProductTasks tasks(p);
+  ctx.threads.parallel(tasks.count(), [&](std::int64_t task, int) { tasks.run(kernels, task); });
 }
 
 namespace {
@@ -137,6 +165,7 @@ struct PackedBlock {
 };
 
 constexpr Index kStrip = 8;  // rows packed at a time: read along, written as whole cache lines
+constexpr Index kPackChunk = 4 * kStrip;  // rows of a task
 
 /// Packs rows [begin, begin + rows) of the block.
 void pack_strip(const Kernels& kern, const OuterProduct& p, const PackedBlock& to, Index begin,
@@ -192,15 +221,28 @@ std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t n, std::in
   return 4 * words * (round_up(k, kOuterPanel) + round_up(n, 2 * kOuterRows));
 }
 
-void multiply_transposed(base::Context& ctx, const OuterProduct& p) {
+void multiply_transposed(base::Context& ctx, const OuterProduct& p, const Product* beside) {
   const Kernels& kern = simd::kernels(ctx.isa);
   for (Index row = 0; row < p.m; row += kGradientBlock) {
     const PackedBlock b(p, row, std::min<Index>(kGradientBlock, p.m - row), p.x.dtype);
-    for_chunks(ctx, b.rows, 4 * kStrip, [&](std::int64_t begin, std::int64_t end, int) {
-      for (Index r = begin; r < end; r += kStrip) {
+    const auto pack = [&](Index chunk) {
+      const Index end = std::min(b.rows, (chunk + 1) * kPackChunk);
+      for (Index r = chunk * kPackChunk; r < end; r += kStrip) {
         pack_strip(kern, p, b, r, std::min<Index>(kStrip, end - r));
       }
-    });
+    };
+    const Index n_packs = ceil_div(b.rows, kPackChunk);
+    if (beside != nullptr && row == 0) {
+      // Spread evenly, so that each worker meets the same rows in both.
+      const ProductTasks tasks(*beside);
+      const Index n = tasks.count() + n_packs;
+      ctx.threads.parallel(n, [&](std::int64_t i, int) {
+        const Index done = i * n_packs / n, after = (i + 1) * n_packs / n;
+        after > done ? pack(done) : tasks.run(kern, i - done);
+      });
+    } else {
+      ctx.threads.parallel(n_packs, [&](std::int64_t i, int) { pack(i); });
+    }
     outer_block(ctx, p, b, p.add || row > 0);
   }
 }

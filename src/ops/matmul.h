@@ -3,7 +3,9 @@
 // product has the same bits whatever rows are beside it. Reference: docs/exactness.md.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <span>
 
 #include "base/context.h"
 #include "tensor/shape.h"
@@ -23,9 +25,17 @@ constexpr std::int64_t kGradientBlock = 1024;
 tensor::Shape packed_forward_shape(std::int64_t out, std::int64_t in);
 tensor::Shape packed_backward_shape(std::int64_t out, std::int64_t in);
 
-/// Packs w: f32 [out, in] into the two operands (either may be absent); dtype F32 or BF16 (in
-/// even).
-void pack_weight(base::Context& ctx, const View& w, const View& forward, const View& backward);
+/// w: f32 [out, in] and its two operands (either may be absent); dtype F32 or BF16 (in even).
+struct PackedWeight {
+  View w, forward, backward;
+};
+/// Fills the operands from the weights.
+void pack_weights(base::Context& ctx, std::span<const PackedWeight> weights);
+inline void pack_weight(base::Context& ctx, const View& w, const View& forward,
+                        const View& backward) {
+  const PackedWeight one{w, forward, backward};
+  pack_weights(ctx, {&one, 1});
+}
 
 /// y[M, N] = x[M, K] B (+ bias), B packed [N padded, K]. y has the type of x, or is f32, to which
 /// the product may be added. ldx, ldy: row strides in elements (even for bf16 x).
@@ -38,13 +48,15 @@ struct Product {
 void multiply(base::Context& ctx, const Product& p);
 
 /// dw[N, K] (+)= dy[M, N]^T x[M, K]: the sum runs over rows in order, in blocks of kGradientBlock.
+/// `beside`: a product that is computed in the same loop as the packing of the first block.
 struct OuterProduct {
   View dy, x, dw;  // dw: f32
   std::int64_t m, n, k, ld_dy, ldx;
   bool add = false;
   std::byte* scratch = nullptr;
 };
-void multiply_transposed(base::Context& ctx, const OuterProduct& p);
+void multiply_transposed(base::Context& ctx, const OuterProduct& p,
+                         const Product* beside = nullptr);
 std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t n, std::int64_t k,
                                          DType dtype);
 
@@ -54,6 +66,19 @@ void for_chunks(base::Context& ctx, std::int64_t n, std::int64_t chunk, Body&& b
   ctx.threads.parallel((n + chunk - 1) / chunk, [&](std::int64_t i, int worker) {
     const std::int64_t begin = i * chunk;
     body(begin, begin + chunk < n ? begin + chunk : n, worker);
+  });
+}
+
+/// The same for many ranges [0, counts(i)) at once, in one loop of the pool: body(i, begin, end).
+template <class Counts, class Body>
+void for_parts(base::Context& ctx, std::size_t n_parts, std::int64_t chunk, Counts&& counts,
+               Body&& body) {
+  std::int64_t chunks = 0;
+  for (std::size_t i = 0; i < n_parts; ++i) chunks += (counts(i) + chunk - 1) / chunk;
+  ctx.threads.parallel(chunks, [&](std::int64_t index, int) {
+    std::size_t i = 0;
+    for (std::int64_t n = 0; index >= (n = (counts(i) + chunk - 1) / chunk); ++i) index -= n;
+    body(i, index * chunk, std::min((index + 1) * chunk, counts(i)));
   });
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "model/model.h"
+#include "ops/adamw.h"
 
 namespace belay::train {
 
@@ -47,11 +48,17 @@ class Optimizer {
 
  private:
   bool takes_muon(const model::WeightSpec& w) const { return options_.muon && w.muon; }
+  float decay_of(const model::WeightSpec& w) const {
+    return static_cast<float>(w.decay ? options_.weight_decay : 0);
+  }
+  void muon(base::Context& ctx, model::Model& model, double lr, float scale);
+  void adamw(base::Context& ctx, model::Model& model, double lr, float scale);
 
   OptimizerOptions options_;
   std::int64_t steps_ = 0;
   // AdamW's moments; Muon's momentum lies in first_. Laid out like the masters.
   base::Buffer first_, second_, scratch_;
+  std::vector<ops::AdamwTensor> adamw_;  // of the step at hand; its memory is taken once
 };
 
 }  // namespace belay::train
