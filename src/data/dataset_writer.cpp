@@ -18,11 +18,6 @@ constexpr std::uint64_t kMostTokenizerBytes = std::uint64_t{1} << 30;
 
 bool is_shard(std::string_view name) { return name.ends_with(".shard"); }
 
-/// What a writer that was killed leaves: ".train-00000-0123abcd.shard.123-0.tmp".
-bool is_unfinished_shard(std::string_view name) {
-  return base::is_temporary_name(name) && name.find(".shard.") != std::string_view::npos;
-}
-
 bool is_of_dataset(std::string_view name) {
   return is_shard(name) || base::is_temporary_name(name) || name == kManifestName ||
          std::find(std::begin(kTokenizerFiles), std::end(kTokenizerFiles), name) !=
@@ -119,16 +114,17 @@ Result<DatasetManifest> DatasetWriter::finish(DatasetManifest history) {
   BELAY_ASSIGN_OR_RETURN(history.tokenizer_files, tokenizer_files(env_, folder_));
   BELAY_RETURN_IF_ERROR(base::write_file_atomic(env_, path, manifest_text(history)));
   finished_ = true;
-  remove_old_shards();
+  remove_old_files();
   return history;
 }
 
 /// The new dataset stands; what cannot be removed now, the next one removes.
-void DatasetWriter::remove_old_shards() {
+void DatasetWriter::remove_old_files() {
   const auto names = env_.list_dir(folder_);
   if (!names.ok()) return;
   for (const std::string& name : *names) {
-    if (is_unfinished_shard(name) || (is_shard(name) && !written_.contains(name))) {
+    // Temporary files are those of a writer that was killed.
+    if (base::is_temporary_name(name) || (is_shard(name) && !written_.contains(name))) {
       (void)env_.remove_file(base::join_path(folder_, name));
     }
   }

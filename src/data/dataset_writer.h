@@ -42,7 +42,7 @@ class DatasetWriter {
 
  private:
   base::Status write_shard(Split split);
-  void remove_old_shards();
+  void remove_old_files();
 
   base::Env& env_;
   std::string folder_;

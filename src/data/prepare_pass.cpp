@@ -21,6 +21,8 @@ using base::Status;
 // Records that are in memory at a time.
 constexpr std::size_t kBatchBytes = std::size_t{16} << 20;
 constexpr std::size_t kBatchRecords = std::size_t{1} << 16;
+// A long text is tokenized in blocks of about this size, so that threads can share it.
+constexpr std::size_t kBlockBytes = std::size_t{1} << 18;
 
 Status not_utf8(const std::string& path, const Record& record, std::string_view text,
                 std::size_t at) {
@@ -69,9 +71,20 @@ struct PreparePass::Item {
   bool counts = true;  // false: nothing at all, a blank line between lines of JSON
   bool kept = false;
   std::uint64_t xxh3 = 0;
+};
+
+/// A document to be written: an item's text, or a part of it where its end is held out.
+struct PreparePass::Piece {
+  const Item* item = nullptr;
   Split split = Split::kTrain;
-  std::size_t head_bytes = 0;  // of the text; what follows is for validation
-  std::vector<std::int32_t> ids, tail_ids;
+  std::size_t begin = 0, bytes = 0;  // of the item's text
+  std::size_t end_block = 0;  // its blocks end here, and begin where those of the one before end
+};
+
+/// A part of a text that is tokenized by itself.
+struct PreparePass::Block {
+  std::string_view text;
+  std::vector<std::int32_t> ids;
 };
 
 PreparePass::PreparePass(base::ThreadPool& threads, base::Env& env,
@@ -95,9 +108,9 @@ Status PreparePass::run(const std::atomic<bool>& stop,
   SourceReader reader(env_, files_.files);
   for (bool more = true; more;) {
     BELAY_ASSIGN_OR_RETURN(more, fill(reader));
-    each([this](Item& item) { examine(item); });
+    each(items_, [this](Item& item) { examine(item); });
     BELAY_RETURN_IF_ERROR(choose());
-    each([this](Item& item) { tokenize(item); });
+    each(blocks_, [this](Block& block) { tokenizer_.encode(block.text, block.ids); });
     BELAY_RETURN_IF_ERROR(write());
     if (stop.load()) {
       return base::cancelled({.where = options_.out, .what = "was not written: interrupted"});
@@ -123,10 +136,10 @@ Result<DatasetManifest> PreparePass::finish(std::vector<std::string> skipped) {
   return writer_.finish(std::move(history_));
 }
 
-template <class Body>
-void PreparePass::each(Body&& body) {
-  threads_.parallel(static_cast<std::int64_t>(items_.size()),
-                    [&](std::int64_t i, int) { body(items_[static_cast<std::size_t>(i)]); });
+template <class T, class Body>
+void PreparePass::each(std::vector<T>& list, Body&& body) {
+  threads_.parallel(static_cast<std::int64_t>(list.size()),
+                    [&](std::int64_t i, int) { body(list[static_cast<std::size_t>(i)]); });
 }
 
 /// The next records; false when none follow them.
@@ -144,8 +157,8 @@ Result<bool> PreparePass::fill(SourceReader& reader) {
 /// Fills in the text of a record, or its fault.
 void PreparePass::examine(Item& item) const {
   Record& record = item.from.record;
-  const std::string& path = files_.files[item.from.source].path;
-  const bool lines = form_of(path) == Form::kJsonLines;
+  const auto& [path, form, bytes] = files_.files[item.from.source];
+  const bool lines = form == Form::kJsonLines;
   if (lines) item.counts = !is_blank(record.bytes);
   auto text =
       lines ? text_of_line(record.bytes, fmt::format("{}:{}", path, record.number), options_.field)
@@ -160,23 +173,24 @@ void PreparePass::examine(Item& item) const {
 
 /// Which documents are kept, and for what; the first fault ends the work.
 Status PreparePass::choose() {
-  for (Item& item : items_) {
+  pieces_.clear();
+  blocks_.clear();
+  for (const Item& item : items_) {
     if (!item.fault.ok()) return item.fault;
     if (item.from.record.cut) ++history_.cut;
     if (!item.kept) {
       history_.empty += item.counts ? 1 : 0;
       continue;
     }
-    // The length makes a chance collision of different texts yet less likely.
-    if (!seen_.insert(item.xxh3 ^ item.text.size() * 0x9E3779B97F4A7C15u).second) {
-      item.kept = false;
+    if (!seen_.insert(item.xxh3).second) {
       ++history_.duplicates;
       history_.duplicate_bytes += static_cast<std::int64_t>(item.text.size());
       continue;
     }
-    item.split = split_of(item);
-    item.head_bytes = item.text.size();
-    if (is_held_out(item)) item.head_bytes = tail_begin(item.text, held_out_->bytes);
+    const std::size_t head =
+        is_held_out(item) ? tail_begin(item.text, held_out_->bytes) : item.text.size();
+    add_piece(item, split_of(item), 0, head);
+    add_piece(item, Split::kValid, head, item.text.size() - head);
     if (item.from.source >= files_.n_valid &&
         (!longest_ || item.text.size() > longest_->document_bytes)) {
       longest_ = {item.from.source, item.from.record.number, item.from.record.begin,
@@ -199,43 +213,47 @@ bool PreparePass::is_held_out(const Item& item) const {
          record.begin == held_out_->begin;
 }
 
-void PreparePass::tokenize(Item& item) const {
-  if (!item.kept) return;
-  const auto encode = [this](std::string_view text, std::vector<std::int32_t>& ids) {
-    if (text.empty()) return;
-    if (const auto id = tokenizer_.end_of_text()) ids.push_back(*id);
-    tokenizer_.encode(text, ids);
-  };
-  const std::string_view text = item.text;
-  encode(text.substr(0, item.head_bytes), item.ids);
-  encode(text.substr(item.head_bytes), item.tail_ids);
+void PreparePass::add_piece(const Item& item, Split split, std::size_t begin, std::size_t bytes) {
+  if (bytes == 0) return;
+  std::string_view text = std::string_view(item.text).substr(begin, bytes);
+  while (text.size() > 2 * kBlockBytes) {
+    const std::size_t cut = tokenizer_.safe_cut(text.substr(0, kBlockBytes));
+    if (cut == 0) break;
+    blocks_.push_back({text.substr(0, cut), {}});
+    text.remove_prefix(cut);
+  }
+  blocks_.push_back({text, {}});
+  pieces_.push_back({&item, split, begin, bytes, blocks_.size()});
 }
 
 Status PreparePass::write() {
-  for (const Item& item : items_) {
-    if (!item.kept) continue;
-    BELAY_RETURN_IF_ERROR(add(item, item.split, 0, item.head_bytes, item.ids));
-    if (item.head_bytes == item.text.size()) continue;
-    history_.held_out = fmt::format("the last {} of {}, document {}",
-                                    base::bytes_text(item.text.size() - item.head_bytes),
-                                    files_.files[item.from.source].path, item.from.record.number);
-    BELAY_RETURN_IF_ERROR(add(item, Split::kValid, item.head_bytes,
-                              item.text.size() - item.head_bytes, item.tail_ids));
+  std::size_t block = 0;
+  for (const Piece& piece : pieces_) {
+    ids_.clear();
+    if (const auto id = tokenizer_.end_of_text()) ids_.push_back(*id);
+    for (; block < piece.end_block; ++block) {
+      ids_.insert(ids_.end(), blocks_[block].ids.begin(), blocks_[block].ids.end());
+    }
+    BELAY_RETURN_IF_ERROR(write(piece));
   }
   return {};
 }
 
-Status PreparePass::add(const Item& item, Split split, std::size_t begin, std::size_t bytes,
-                        const std::vector<std::int32_t>& ids) {
-  if (ids.empty()) return {};  // a normalizer may leave nothing
+Status PreparePass::write(const Piece& piece) {
+  if (ids_.empty()) return {};  // a normalizer may leave nothing
   constexpr std::uint64_t kMost = std::numeric_limits<std::uint32_t>::max();
-  const Record& record = item.from.record;
-  const bool lines = form_of(files_.files[item.from.source].path) == Form::kJsonLines;
-  return writer_.add(split, ids,
-                     {.text_bytes = bytes,
-                      .text_begin = (lines ? 0 : record.begin) + begin,
-                      .source = static_cast<std::uint32_t>(item.from.source),
-                      .number = static_cast<std::uint32_t>(std::min(record.number, kMost))});
+  const SourcedRecord& from = piece.item->from;
+  const auto& [path, form, file_bytes] = files_.files[from.source];
+  if (piece.begin > 0) {
+    history_.held_out = fmt::format("the last {} of {}, document {}", base::bytes_text(piece.bytes),
+                                    path, from.record.number);
+  }
+  const std::uint64_t text_begin = form == Form::kJsonLines ? 0 : from.record.begin;
+  return writer_.add(piece.split, ids_,
+                     {.text_bytes = piece.bytes,
+                      .text_begin = text_begin + piece.begin,
+                      .source = static_cast<std::uint32_t>(from.source),
+                      .number = static_cast<std::uint32_t>(std::min(from.record.number, kMost))});
 }
 
 }  // namespace belay::data

@@ -48,17 +48,18 @@ class PreparePass {
 
  private:
   struct Item;
-  template <class Body>
-  void each(Body&& body);
+  struct Piece;
+  struct Block;
+  template <class T, class Body>
+  void each(std::vector<T>& list, Body&& body);
   base::Result<bool> fill(SourceReader& reader);
   void examine(Item& item) const;
   base::Status choose();
   Split split_of(const Item& item) const;
   bool is_held_out(const Item& item) const;
-  void tokenize(Item& item) const;
+  void add_piece(const Item& item, Split split, std::size_t begin, std::size_t bytes);
   base::Status write();
-  base::Status add(const Item& item, Split split, std::size_t begin, std::size_t bytes,
-                   const std::vector<std::int32_t>& ids);
+  base::Status write(const Piece& piece);
 
   base::ThreadPool& threads_;
   base::Env& env_;
@@ -69,7 +70,10 @@ class PreparePass {
   DatasetWriter writer_;
   DatasetManifest history_;
   std::unordered_set<std::uint64_t> seen_;  // hashes of the documents so far
-  std::vector<Item> items_;
+  std::vector<Item> items_;                 // of the batch at hand, as what follows
+  std::vector<Piece> pieces_;
+  std::vector<Block> blocks_;
+  std::vector<std::int32_t> ids_;
 };
 
 }  // namespace belay::data

@@ -16,7 +16,7 @@ using base::Result;
 using base::Status;
 
 constexpr std::size_t kSniffBytes = 4096;
-constexpr int kDeepest = 64;  // folders in folders; a loop of links ends here
+constexpr int kDeepest = 32;  // folders in folders; a loop of links ends here
 
 /// Counts what is read of a file.
 class Counting final : public base::ReadableFile {
@@ -87,7 +87,7 @@ class Finder {
     if (begin.starts_with("PAR1")) return parquet(path);
     const std::string fault = why_not_text(begin);
     if (fault.empty()) {
-      list.files.push_back({path, bytes});
+      list.files.push_back({path, form_of(path), bytes});
       return {};
     }
     if (!named) {
@@ -157,10 +157,10 @@ SourceReader::~SourceReader() = default;
 
 Result<std::optional<SourcedRecord>> SourceReader::next() {
   for (; source_ < files_.size(); ++source_) {
-    const std::string& path = files_[source_].path;
     if (!reader_) {
+      const auto& [path, form, bytes] = files_[source_];
       BELAY_ASSIGN_OR_RETURN(auto file, open_unpacked(env_, path, bytes_read_));
-      reader_.emplace(std::move(file), form_of(path), path);
+      reader_.emplace(std::move(file), form, path);
     }
     BELAY_ASSIGN_OR_RETURN(std::optional<Record> record, reader_->next());
     if (record) return std::optional(SourcedRecord{std::move(*record), source_});

@@ -17,6 +17,7 @@ namespace belay::data {
 
 struct SourceFile {
   std::string path;
+  Form form = Form::kText;
   std::uint64_t bytes = 0;  // as stored
 };
 
