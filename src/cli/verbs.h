@@ -66,5 +66,6 @@ void add_data(Verbs& verbs);
 void add_pretrain(Verbs& verbs);
 void add_runs(Verbs& verbs);
 void add_score(Verbs& verbs);
+void add_tokenizer(Verbs& verbs);
 
 }  // namespace belay::cli

@@ -1,53 +1,80 @@
 #include "text/merges.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <queue>
 #include <unordered_map>
 
 namespace belay::text {
+namespace {
+
+/// Four lanes, as x86-64-v2 and every 64-bit Arm have them.
+using Lanes = std::uint32_t __attribute__((vector_size(16)));
+
+std::uint32_t lowest(const std::uint32_t* keys, std::size_t n_lanes) {
+  Lanes low;
+  std::memcpy(&low, keys, sizeof low);
+  for (std::size_t i = 4; i < n_lanes; i += 4) {
+    Lanes v;
+    std::memcpy(&v, keys + i, sizeof v);
+    low = v < low ? v : low;
+  }
+  return std::min(std::min(low[0], low[1]), std::min(low[2], low[3]));
+}
+
+}  // namespace
 
 MergeTable::MergeTable(std::span<const Merge> merges) {
   std::size_t n_slots = 2;
   for (shift_ = 63; n_slots < 2 * merges.size(); n_slots *= 2) --shift_;
-  entries_.assign(n_slots, Entry{});
+  slots_.assign(n_slots, kEmpty);
   for (const Merge& m : merges) {
-    auto& e = const_cast<Entry&>(
-        find(static_cast<std::uint32_t>(m.left), static_cast<std::uint32_t>(m.right)));
-    e = {static_cast<std::uint32_t>(m.left), static_cast<std::uint32_t>(m.right),
-         static_cast<std::uint32_t>(m.rank), static_cast<std::uint32_t>(m.id)};
+    const auto rank = static_cast<std::uint32_t>(m.rank);
+    const std::uint64_t key =
+        static_cast<std::uint64_t>(m.left) << 20 | static_cast<std::uint64_t>(m.right);
+    std::size_t slot = (key * 0x9E3779B97F4A7C15u) >> shift_;
+    while (slots_[slot] != kEmpty && slots_[slot] >> 24 != key) {
+      slot = (slot + 1) & (slots_.size() - 1);
+    }
+    slots_[slot] = key << 24 | rank;
+    if (ids_.size() <= rank) ids_.resize(rank + 1);
+    ids_[rank] = static_cast<std::uint32_t>(m.id);
   }
 }
 
 std::size_t MergeTable::merge_short(std::uint32_t* ids, std::size_t n) const {
-  // rank[i] belongs to the pair (i, i + 1), into[i] is what it becomes.
-  std::uint32_t rank[kShort], into[kShort];
-  const auto look = [&](std::size_t i) {
-    const Entry& e = find(ids[i], ids[i + 1]);
-    rank[i] = e.rank;
-    into[i] = e.id;
+  // keys[i]: rank and position of the pair that begins at i, so that the least key is the next
+  // merge; above all ranks where there is none. Positions stay, links skip what was merged away.
+  constexpr std::uint32_t kNoKey = ~std::uint32_t{0};
+  static_assert(kShort <= 128);
+  alignas(16) std::uint32_t keys[kShort];
+  std::uint8_t next[kShort + 1], previous[kShort + 1];
+  const auto key = [&](std::size_t i, std::size_t j) {
+    const std::uint32_t r = rank(ids[i], ids[j]);
+    return r == kNone ? kNoKey : r << 7 | static_cast<std::uint32_t>(i);
   };
-  for (std::size_t i = 0; i + 1 < n; ++i) look(i);
-  while (n > 1) {
-    std::size_t best = 0;
-    std::uint32_t lowest = rank[0];
-    for (std::size_t i = 1; i + 1 < n; ++i) {
-      if (rank[i] < lowest) {
-        lowest = rank[i];
-        best = i;
-      }
-    }
-    if (lowest == kNone) break;
-    ids[best] = into[best];
-    for (std::size_t i = best + 1; i + 1 < n; ++i) {
-      ids[i] = ids[i + 1];
-      rank[i] = rank[i + 1];
-      into[i] = into[i + 1];
-    }
-    --n;
-    if (best > 0) look(best - 1);
-    if (best + 1 < n) look(best);
+  for (std::size_t i = 0; i < n; ++i) {
+    keys[i] = i + 1 < n ? key(i, i + 1) : kNoKey;
+    next[i] = static_cast<std::uint8_t>(i + 1);
+    previous[i] = static_cast<std::uint8_t>(i - 1);
   }
-  return n;
+  const std::size_t n_lanes = (n + 3) & ~std::size_t{3};
+  for (std::size_t i = n; i < n_lanes; ++i) keys[i] = kNoKey;
+  while (true) {
+    const std::uint32_t best = lowest(keys, n_lanes);
+    if (best == kNoKey) break;
+    const std::size_t i = best & 127, right = next[i], after = next[right];
+    ids[i] = id_of(best >> 7);
+    next[i] = static_cast<std::uint8_t>(after);
+    previous[after] = static_cast<std::uint8_t>(i);
+    keys[right] = kNoKey;
+    keys[i] = after < n ? key(i, after) : kNoKey;
+    if (i > 0) keys[previous[i]] = key(previous[i], i);
+  }
+  std::size_t n_out = 0;
+  for (std::size_t i = 0; i < n; i = next[i]) ids[n_out++] = ids[i];
+  return n_out;
 }
 
 namespace {
@@ -71,20 +98,21 @@ class LongMerge {
       previous_[i] = i - 1;
     }
     for (std::uint32_t i = 0; i + 1 < n_; ++i) look(i);
+    started_ = true;
   }
 
   std::size_t run() {
     while (!ranks_.empty()) {
       now_ = ranks_.top();
       ranks_.pop();
-      std::vector<std::uint32_t> list = std::move(lists_[now_]);
-      lists_.erase(now_);
+      List list = std::move(lists_[now_]);
+      lists_.erase(now_);  // and is not asked for again: see urgent_
       if (!std::is_sorted(list.begin(), list.end())) std::sort(list.begin(), list.end());
       for (const std::uint32_t position : list) {
         drain_before(now_, position);
         if (rank_[position] == now_) merge(position);
       }
-      drain_before(kNone, kNone);
+      drain_before(kNone, 0);
     }
     std::size_t n = 0;
     for (std::uint32_t i = 0; i < n_; i = next_[i]) ids_[n++] = ids_[i];
@@ -92,6 +120,8 @@ class LongMerge {
   }
 
  private:
+  using List = std::vector<std::uint32_t>;
+
   void drain_before(std::uint32_t rank, std::uint32_t position) {
     const std::uint64_t limit = std::uint64_t{rank} << 32 | position;
     while (!urgent_.empty() && urgent_.top() < limit) {
@@ -103,25 +133,28 @@ class LongMerge {
   }
 
   void look(std::uint32_t i) {
-    const std::uint32_t rank = table_.find(ids_[i], ids_[next_[i]]).rank;
+    const std::uint32_t rank = table_.rank(ids_[i], ids_[next_[i]]);
     rank_[i] = rank;
     if (rank == kNone) return;
     if (started_ && rank <= now_) {
       urgent_.push(std::uint64_t{rank} << 32 | i);
       return;
     }
-    if (rank != last_rank_) {
-      last_rank_ = rank;
-      last_list_ = &lists_[rank];  // stays where it is until it is erased
-    }
-    if (last_list_->empty()) ranks_.push(rank);
-    last_list_->push_back(i);
+    List& list = list_of(rank);
+    if (list.empty()) ranks_.push(rank);
+    list.push_back(i);
+  }
+
+  /// A small memory in front of the map: long pieces tend to be made of few pairs.
+  List& list_of(std::uint32_t rank) {
+    Recent& r = recent_[rank & (recent_.size() - 1)];
+    if (r.list == nullptr || r.rank != rank) r = {rank, &lists_[rank]};
+    return *r.list;
   }
 
   void merge(std::uint32_t i) {
-    started_ = true;
     const std::uint32_t right = next_[i];
-    ids_[i] = table_.find(ids_[i], ids_[right]).id;
+    ids_[i] = table_.id_of(rank_[i]);
     rank_[right] = kNone;
     next_[i] = next_[right];
     rank_[i] = kNone;
@@ -132,15 +165,20 @@ class LongMerge {
     if (i > 0) look(previous_[i]);
   }
 
+  struct Recent {
+    std::uint32_t rank = 0;
+    List* list = nullptr;
+  };
+
   const MergeTable& table_;
   std::uint32_t* ids_;
   std::uint32_t n_;
-  std::vector<std::uint32_t> next_, previous_, rank_;
-  std::unordered_map<std::uint32_t, std::vector<std::uint32_t>> lists_;
-  std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> ranks_;
+  List next_, previous_, rank_;
+  std::unordered_map<std::uint32_t, List> lists_;
+  std::array<Recent, 64> recent_{};
+  std::priority_queue<std::uint32_t, List, std::greater<>> ranks_;
   std::priority_queue<std::uint64_t, std::vector<std::uint64_t>, std::greater<>> urgent_;
-  std::uint32_t now_ = 0, last_rank_ = kNone;
-  std::vector<std::uint32_t>* last_list_ = nullptr;
+  std::uint32_t now_ = 0;
   bool started_ = false;
 };
 

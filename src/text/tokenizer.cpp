@@ -42,6 +42,8 @@ struct Tokenizer::Impl {
 
 namespace {
 
+constexpr std::uint32_t kNoToken = ~std::uint32_t{0};
+
 void replace_all(std::string& text, const std::string& from, const std::string& to) {
   if (from.empty()) return;
   std::string out;
@@ -120,7 +122,9 @@ Status check_merges(const TokenizerSpec& spec, const std::string& name) {
                             .what = "name an id outside the vocabulary",
                             .seen = std::to_string(id)});
     }
-    const auto token = [&](std::int32_t id) { return spec.tokens[static_cast<std::size_t>(id)]; };
+    const auto token = [&](std::int32_t id) -> const std::string& {
+      return spec.tokens[static_cast<std::size_t>(id)];
+    };
     if (token(m.left) + token(m.right) != token(m.id) || token(m.left).empty() ||
         token(m.right).empty()) {
       return base::corrupt({.where = name + ": merges",
@@ -257,7 +261,20 @@ std::vector<std::int32_t> Tokenizer::encode_with_special(std::string_view utf8) 
 std::size_t Tokenizer::safe_cut(std::string_view text) const {
   const TokenizerSpec& s = impl_->spec;
   if (s.add_prefix_space || !s.prepend.empty() || !s.replaces.empty()) return 0;
-  return last_safe_cut(s.split, text, s.nfc);
+  std::size_t cut = text.size();
+  for (bool inside = true; inside && cut > 0;) {
+    cut = last_safe_cut(s.split, text.substr(0, cut), s.nfc);
+    inside = false;
+    for (const SpecialToken& special : s.specials) {
+      const std::size_t size = special.content.size();
+      for (std::size_t at = cut - std::min(cut, size - 1); at < cut && !inside; ++at) {
+        const std::size_t seen = std::min(size, text.size() - at);
+        inside = at + size > cut && text.compare(at, seen, special.content, 0, seen) == 0;
+        if (inside) cut = at;
+      }
+    }
+  }
+  return cut;
 }
 
 const SpecialToken* Tokenizer::Impl::special_at(std::string_view text, std::size_t at) const {
@@ -333,7 +350,7 @@ void Tokenizer::Impl::characters(std::string_view piece, std::vector<std::uint32
       return byte_id[static_cast<std::uint8_t>(p[i])];
     };
     bool bytes = spec.byte_fallback;
-    for (std::uint32_t i = 0; i < size; ++i) bytes = bytes && byte_token(i) != MergeTable::kNone;
+    for (std::uint32_t i = 0; i < size; ++i) bytes = bytes && byte_token(i) != kNoToken;
     if (bytes) {
       for (std::uint32_t i = 0; i < size; ++i) ids.push_back(byte_token(i));
       after_unk = false;

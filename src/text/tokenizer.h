@@ -69,9 +69,9 @@ class Tokenizer {
   /// The bytes that this token adds to a text; empty for an id that names no token.
   std::string_view token_bytes(std::int32_t id) const;
 
-  /// The longest prefix of `text` whose encoding, followed by the encoding of the rest, is the
-  /// encoding of the whole; where it is not `last`, the prefix may be empty. This is how a long
-  /// text is encoded in blocks.
+  /// Where a prefix of `text` ends whose encoding, followed by the encoding of the rest (and of
+  /// whatever text follows), is the encoding of the whole, special tokens or not: so a long text is
+  /// encoded in blocks. The last such place that is easily found; 0 when there is none.
   std::size_t safe_cut(std::string_view text) const;
 
   /// XXH3 of what decides encoding and decoding.

@@ -89,14 +89,51 @@ bool is_quickly_nfc(std::string_view text) {
   return true;
 }
 
-std::string to_nfc(std::string_view text) {
+namespace {
+
+/// Appends the normal form of text that may be cut out at both ends.
+void append_nfc(std::string_view text, std::string& out) {
   std::uint8_t* mapped = nullptr;
   const auto n = utf8proc_map(reinterpret_cast<const std::uint8_t*>(text.data()),
                               static_cast<utf8proc_ssize_t>(text.size()), &mapped,
                               static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
   const std::unique_ptr<std::uint8_t, decltype(&std::free)> owner(mapped, &std::free);
-  if (n < 0) return std::string(text);
-  return std::string(reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(n));
+  if (n < 0) {
+    out.append(text);
+  } else {
+    out.append(reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(n));
+  }
+}
+
+}  // namespace
+
+std::string to_nfc(std::string_view text) {
+  // Only stretches of characters with the bit, each with the character before it, can change.
+  const ClassTable& table = ClassTable::get();
+  const char* end = text.data() + text.size();
+  const char* copied = text.data();
+  const char* last = copied;  // where the last character without the bit begins
+  std::string out;
+  out.reserve(text.size());
+  const auto moves = [&](const char* p, Decoded c) {
+    return p < end && c.code != kInvalid && table.of(c.code) & kRecomposes;
+  };
+  for (const char* p = copied; p < end;) {
+    Decoded c = decode_utf8(p, end);
+    if (!moves(p, c)) {
+      last = p;
+      p += c.size;
+      continue;
+    }
+    while (moves(p, c)) {
+      p += c.size;
+      if (p < end) c = decode_utf8(p, end);
+    }
+    out.append(copied, last);
+    append_nfc({last, p}, out);
+    copied = last = p;
+  }
+  return out.append(copied, end);
 }
 
 }  // namespace belay::text

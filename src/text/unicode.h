@@ -107,8 +107,9 @@ void append_utf8(std::uint32_t code, std::string& out);
 /// Bytes that the last character of `text` still lacks: 0 when it ends whole (or is not UTF-8).
 std::size_t missing_tail_bytes(std::string_view text);
 
-/// The text in Normalization Form C. Text that is not UTF-8 comes back as it is.
+/// No character has kRecomposes: the text is in Normalization Form C.
 bool is_quickly_nfc(std::string_view text);
+/// The text in Normalization Form C; bytes that are not UTF-8 stay.
 std::string to_nfc(std::string_view text);
 
 }  // namespace belay::text

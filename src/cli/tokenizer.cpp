@@ -1,0 +1,420 @@
+// belay tokenizer: makes a tokenizer from text, and shows what one does to a text.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/progress.h"
+#include "base/threads.h"
+#include "cli/verbs.h"
+#include "data/token_ids.h"
+#include "text/bpe_train.h"
+#include "text/corpus_files.h"
+#include "text/tokenizer.h"
+
+namespace belay::cli {
+namespace {
+
+using base::Result;
+using base::Status;
+using nlohmann::ordered_json;
+using text::Tokenizer;
+
+constexpr std::uint64_t kMaxIdsFile = std::uint64_t{1} << 30;
+
+struct TrainArguments {
+  text::TrainOptions train;
+  std::string split = "qwen2", out;
+  std::vector<std::string> inputs, specials = {"<|endoftext|>"};
+  double max_memory_gb = 0;
+  int threads = 0;
+  bool json = false;
+};
+
+struct Arguments {
+  std::string tokenizer, file, text, out;
+  bool special = false, json = false;
+};
+
+/// More of the text than this is never encoded or held at a time, where its splits allow it.
+constexpr std::size_t kBlock = std::size_t{8} << 20;
+
+Status check_threads(int threads) {
+  if (threads >= 0 && threads <= 1024) return {};
+  return base::invalid_argument({.where = "--threads",
+                                 .what = "is out of range",
+                                 .seen = std::to_string(threads),
+                                 .allowed = "0 (all) to 1024"});
+}
+
+Result<text::PieceTable> count_pieces(Verbs& verbs, const TrainArguments& o,
+                                      const std::vector<text::CorpusFile>& files,
+                                      base::ThreadPool& pool, std::uint64_t& n_bytes) {
+  const std::uint64_t memory = o.max_memory_gb > 0
+                                   ? static_cast<std::uint64_t>(o.max_memory_gb * 1e9)
+                                   : verbs.env.available_memory_bytes() / 2;
+  // Training takes about three times what the counts take.
+  text::PieceCounter counter(pool, o.train.split, o.train.specials, o.train.nfc, memory / 4);
+  std::uint64_t all = 0;
+  for (const text::CorpusFile& file : files) all += file.bytes;
+  base::Progress progress(verbs.env);
+  std::string counter_text;
+  counter.progress = [&](std::uint64_t read) {
+    counter_text = fmt::format("counting {}/{} MB", read / 1000000, all / 1000000);
+    progress.update({.fraction = 0.5 * static_cast<double>(read) / static_cast<double>(all),
+                     .counter = counter_text});
+  };
+  for (const text::CorpusFile& file : files) {
+    BELAY_ASSIGN_OR_RETURN(const base::MappedFile mapped, text::map_text(verbs.env, file.path));
+    counter.add({reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size()});
+  }
+  n_bytes = counter.n_text_bytes();
+  if (counter.forgotten_below() > 0) {
+    verbs.log.warn("pieces seen fewer than {} times were forgotten; --max-memory would keep more",
+                   counter.forgotten_below());
+  }
+  return counter.take();
+}
+
+Result<ExitCode> run_train(Verbs& verbs, TrainArguments o) {
+  BELAY_RETURN_IF_ERROR(check_threads(o.threads));
+  const auto split = text::split_of_name(o.split);
+  if (!split) {
+    return base::invalid_argument({.where = "--split",
+                                   .what = "is not known",
+                                   .seen = o.split,
+                                   .allowed = "gpt2, cl100k, qwen2, o200k, none"});
+  }
+  o.train.split = *split;
+  o.train.specials = o.specials;
+  std::erase(o.train.specials, "");
+  BELAY_RETURN_IF_ERROR(text::check_train_options(o.train));
+  const double start = verbs.env.steady_seconds();
+  BELAY_ASSIGN_OR_RETURN(const auto files, text::find_corpus_files(verbs.env, o.inputs));
+  base::ThreadPool pool(o.threads == 0 ? base::usable_cpus() : o.threads);
+  std::uint64_t n_bytes = 0;
+  BELAY_ASSIGN_OR_RETURN(text::PieceTable pieces, count_pieces(verbs, o, files, pool, n_bytes));
+  const std::size_t n_pieces = pieces.size();
+  const double counted = verbs.env.steady_seconds();
+  base::Progress progress(verbs.env);
+  std::string counter_text;
+  o.train.progress = [&](std::int64_t n) {
+    counter_text = fmt::format("token {}/{}", n, o.train.vocab_size);
+    progress.update(
+        {.fraction = 0.5 + 0.5 * static_cast<double>(n) / static_cast<double>(o.train.vocab_size),
+         .counter = fmt::format("token {}/{}", n, o.train.vocab_size),
+         .unit = ""});
+  };
+  BELAY_ASSIGN_OR_RETURN(const Tokenizer tokenizer, text::train_bpe(std::move(pieces), o.train));
+  progress.clear();
+  BELAY_RETURN_IF_ERROR(tokenizer.save(verbs.env, o.out));
+  const double done = verbs.env.steady_seconds();
+  if (o.json) {
+    print_json({{"out", o.out},
+                {"vocab_size", tokenizer.vocab_size()},
+                {"merges", tokenizer.n_merges()},
+                {"split", tokenizer.split_name()},
+                {"files", files.size()},
+                {"text_bytes", n_bytes},
+                {"pieces", n_pieces},
+                {"threads", pool.size()},
+                {"count_seconds", counted - start},
+                {"seconds", done - start},
+                {"peak_bytes", verbs.env.peak_rss_bytes()},
+                {"fingerprint", base::hex64(tokenizer.fingerprint())}});
+  } else {
+    fmt::print("{}: {} tokens from {} bytes of text ({} different pieces) in {:.2f} s\n", o.out,
+               tokenizer.vocab_size(), n_bytes, n_pieces, done - start);
+  }
+  return ExitCode::kDone;
+}
+
+/// Where output goes: stdout, or a file that appears whole.
+class Output {
+ public:
+  static Result<Output> open(base::Env& env, const std::string& path) {
+    Output output;
+    if (!path.empty()) {
+      BELAY_ASSIGN_OR_RETURN(base::AtomicFile file, base::AtomicFile::open(env, path));
+      output.file_ = std::make_unique<base::AtomicFile>(std::move(file));
+    }
+    return output;
+  }
+  Status write(std::string_view text) {
+    if (file_ != nullptr) return file_->write(text);
+    if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size()) return {};
+    return base::io_error({.where = "stdout", .what = "cannot be written to"});
+  }
+  Status close() {
+    if (file_ != nullptr) return file_->commit();
+    if (std::fflush(stdout) == 0) return {};
+    return base::io_error({.where = "stdout", .what = "cannot be written to"});
+  }
+
+ private:
+  std::unique_ptr<base::AtomicFile> file_;
+};
+
+/// Encodes a long text in blocks: write(ids). Returns the seconds that encoding alone took.
+template <class Write>
+Result<double> encode_blocks(base::Env& env, const Tokenizer& tokenizer, std::string_view text,
+                             bool special, Write&& write) {
+  double seconds = 0;
+  std::vector<std::int32_t> ids;
+  while (!text.empty()) {
+    std::size_t cut = text.size();
+    for (std::size_t size = kBlock; size < text.size(); size *= 2) {
+      if (const std::size_t found = tokenizer.safe_cut(text.substr(0, size))) {
+        cut = found;
+        break;
+      }
+    }
+    ids.clear();
+    const double start = env.steady_seconds();
+    if (special) {
+      ids = tokenizer.encode_with_special(text.substr(0, cut));
+    } else {
+      tokenizer.encode(text.substr(0, cut), ids);
+    }
+    seconds += env.steady_seconds() - start;
+    BELAY_RETURN_IF_ERROR(write(ids));
+    text.remove_prefix(cut);
+  }
+  return seconds;
+}
+
+Result<ExitCode> run_encode(Verbs& verbs, const Arguments& o) {
+  if (o.file.empty() == o.text.empty()) {
+    return base::invalid_argument(
+        {.what = "belay tokenizer encode needs one text", .next = "give FILE or --text TEXT"});
+  }
+  BELAY_ASSIGN_OR_RETURN(const Tokenizer tokenizer, Tokenizer::load(verbs.env, o.tokenizer));
+  base::MappedFile mapped;
+  std::string_view text = o.text;
+  if (!o.file.empty()) {
+    BELAY_ASSIGN_OR_RETURN(mapped, text::map_text(verbs.env, o.file));
+    text = {reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size()};
+  }
+  BELAY_ASSIGN_OR_RETURN(Output output, Output::open(verbs.env, o.out));
+  BELAY_RETURN_IF_ERROR(output.write(o.json ? "{\"ids\":[" : "["));
+  std::uint64_t n_ids = 0;
+  std::string line;
+  BELAY_ASSIGN_OR_RETURN(const double seconds,
+                         encode_blocks(verbs.env, tokenizer, text, o.special,
+                                       [&](const std::vector<std::int32_t>& ids) -> Status {
+                                         line.clear();
+                                         for (const std::int32_t id : ids) {
+                                           if (n_ids++ > 0) line.push_back(',');
+                                           line += fmt::format_int(id).c_str();
+                                         }
+                                         return output.write(line);
+                                       }));
+  std::string end = "]\n";
+  if (o.json) {
+    const ordered_json counts = {
+        {"n_tokens", n_ids},
+        {"n_bytes", text.size()},
+        {"bytes_per_token",
+         n_ids == 0 ? ordered_json()
+                    : ordered_json(static_cast<double>(text.size()) / static_cast<double>(n_ids))},
+        {"encode_seconds", seconds}};
+    end = "]," + counts.dump().substr(1) + "\n";
+  }
+  BELAY_RETURN_IF_ERROR(output.write(end));
+  BELAY_RETURN_IF_ERROR(output.close());
+  return ExitCode::kDone;
+}
+
+Result<ExitCode> run_decode(Verbs& verbs, const Arguments& o) {
+  BELAY_ASSIGN_OR_RETURN(const Tokenizer tokenizer, Tokenizer::load(verbs.env, o.tokenizer));
+  BELAY_ASSIGN_OR_RETURN(const data::TokenIds ids,
+                         data::read_token_ids(verbs.env, o.file,
+                                              {.vocab_size = tokenizer.vocab_size(),
+                                               .longest = static_cast<std::int64_t>(kMaxIdsFile)}));
+  BELAY_ASSIGN_OR_RETURN(Output output, Output::open(verbs.env, o.out));
+  for (const auto& document : ids.documents) {
+    BELAY_RETURN_IF_ERROR(output.write(tokenizer.decode(document)));
+  }
+  BELAY_RETURN_IF_ERROR(output.close());
+  return ExitCode::kDone;
+}
+
+ordered_json show_json(const Tokenizer& tokenizer, const Arguments& o) {
+  ordered_json specials = ordered_json::array();
+  for (const text::SpecialToken& s : tokenizer.special_tokens()) {
+    specials.push_back({{"id", s.id}, {"content", s.content}, {"special", s.special}});
+  }
+  const auto end = tokenizer.end_of_text();
+  ordered_json report = {{"tokenizer", o.tokenizer},
+                         {"vocab_size", tokenizer.vocab_size()},
+                         {"merges", tokenizer.n_merges()},
+                         {"split", tokenizer.split_name()},
+                         {"end_of_text", end ? ordered_json(*end) : ordered_json()},
+                         {"special_tokens", std::move(specials)},
+                         {"fingerprint", base::hex64(tokenizer.fingerprint())}};
+  if (!o.text.empty()) {
+    ordered_json tokens = ordered_json::array();
+    for (const std::int32_t id : tokenizer.encode_with_special(o.text)) {
+      tokens.push_back({{"id", id}, {"text", base::printable(tokenizer.token_bytes(id))}});
+    }
+    report["tokens"] = std::move(tokens);
+  }
+  return report;
+}
+
+Result<ExitCode> run_show(Verbs& verbs, const Arguments& o) {
+  BELAY_ASSIGN_OR_RETURN(const Tokenizer tokenizer, Tokenizer::load(verbs.env, o.tokenizer));
+  const ordered_json report = show_json(tokenizer, o);
+  if (o.json) {
+    print_json(report);
+    return ExitCode::kDone;
+  }
+  fmt::print("vocabulary   {} ids, {} merges\nsplit        {}\nfingerprint  {}\n",
+             tokenizer.vocab_size(), tokenizer.n_merges(), tokenizer.split_name(),
+             report["fingerprint"].get<std::string>());
+  for (const text::SpecialToken& s : tokenizer.special_tokens()) {
+    fmt::print("{:<12} {:>7}  {}{}\n", s.special ? "special" : "added", s.id,
+               base::printable(s.content),
+               tokenizer.end_of_text() == s.id ? "  (end of text)" : "");
+  }
+  if (!o.text.empty()) {
+    for (const auto& token : report["tokens"]) {
+      fmt::print("{:>7}  {}\n", token["id"].get<std::int32_t>(), token["text"].get<std::string>());
+    }
+    return ExitCode::kDone;
+  }
+  std::vector<std::int32_t> ids;
+  for (std::int32_t id = 0; id < tokenizer.vocab_size(); ++id) ids.push_back(id);
+  std::stable_sort(ids.begin(), ids.end(), [&](std::int32_t a, std::int32_t b) {
+    return tokenizer.token_bytes(a).size() > tokenizer.token_bytes(b).size();
+  });
+  ids.resize(std::min<std::size_t>(ids.size(), 10));
+  fmt::print("longest tokens\n");
+  for (const std::int32_t id : ids) {
+    fmt::print("{:>7}  {}\n", id, base::printable(tokenizer.token_bytes(id)));
+  }
+  return ExitCode::kDone;
+}
+
+void add_train(Verbs& verbs, CLI::App& parent) {
+  auto options = std::make_shared<TrainArguments>();
+  TrainArguments& o = *options;
+  CLI::App& verb = verbs.add(
+      parent,
+      {.name = "train",
+       .about = "Train a byte pair encoding on text files and folders",
+       .examples = {"tokenizer train --vocab-size 4096 --out tok corpus.txt",
+                    "tokenizer train --vocab-size 32768 --split gpt2 --out tok books/ code/"}},
+      [&verbs, options] { return run_train(verbs, *options); });
+  verb.add_option("inputs", o.inputs, "Text files, and folders of them")
+      ->required()
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->type_name("FILE");
+  verb.add_option("--vocab-size", o.train.vocab_size,
+                  "Number of ids: 256 bytes, merges and special tokens")
+      ->required();
+  verb.add_option("--out", o.out, "Folder for tokenizer.json and tokenizer_config.json")
+      ->required()
+      ->type_name("DIR");
+  verb.add_option("--split", o.split,
+                  "How text is split: gpt2, cl100k (also Llama 3), qwen2 (also Qwen 3; single "
+                  "digits), o200k, none")
+      ->capture_default_str();
+  verb.add_option("--special", o.specials,
+                  "A special token, which also parts texts; repeat for more, \"\" for none")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->expected(1)
+      ->capture_default_str();
+  verb.add_flag("--nfc", o.train.nfc, "Normalize text to NFC first, as Qwen does");
+  verb.add_option("--min-count", o.train.least_count, "Do not merge pairs seen less often")
+      ->capture_default_str();
+  verb.add_option("--max-memory", o.max_memory_gb,
+                  "Memory in GB; beyond it rare pieces are forgotten; 0: half of what is free")
+      ->capture_default_str();
+  verb.add_option("--threads", o.threads, "0: as many as are usable")->capture_default_str();
+  verb.add_flag("--json", o.json, "Print one JSON document");
+}
+
+void add_common(CLI::App& verb, Arguments& o) {
+  verb.add_option("--tokenizer", o.tokenizer,
+                  "Folder with a tokenizer.json, such a file, or a .tiktoken rank file")
+      ->required()
+      ->type_name("DIR");
+}
+
+void add_encode(Verbs& verbs, CLI::App& parent) {
+  auto options = std::make_shared<Arguments>();
+  Arguments& o = *options;
+  CLI::App& verb =
+      verbs.add(parent,
+                {.name = "encode",
+                 .about = "Token ids of a text, as a JSON array",
+                 .examples = {"tokenizer encode --tokenizer tok book.txt --out ids.json",
+                              "tokenizer encode --tokenizer tok --text \"It was\" --json"}},
+                [&verbs, options] { return run_encode(verbs, *options); });
+  add_common(verb, o);
+  verb.add_option("file", o.file, "A text file; read and encoded in blocks")->type_name("FILE");
+  verb.add_option("--text", o.text, "The text itself");
+  verb.add_option("--out", o.out, "Write here instead of to stdout")->type_name("FILE");
+  verb.add_flag("--special", o.special, "Texts of special tokens become their ids");
+  verb.add_flag("--json", o.json, "An object with ids, their number, bytes and the time");
+}
+
+void add_decode(Verbs& verbs, CLI::App& parent) {
+  auto options = std::make_shared<Arguments>();
+  Arguments& o = *options;
+  CLI::App& verb =
+      verbs.add(parent,
+                {.name = "decode",
+                 .about = "The text of token ids",
+                 .examples = {"tokenizer decode --tokenizer tok ids.json",
+                              "tokenizer decode --tokenizer tok ids.json --out a.txt"}},
+                [&verbs, options] { return run_decode(verbs, *options); });
+  add_common(verb, o);
+  verb.add_option("file", o.file, "JSON: an array of ids, or an array of such arrays")
+      ->required()
+      ->type_name("FILE");
+  verb.add_option("--out", o.out, "Write here instead of to stdout")->type_name("FILE");
+}
+
+void add_show(Verbs& verbs, CLI::App& parent) {
+  auto options = std::make_shared<Arguments>();
+  Arguments& o = *options;
+  CLI::App& verb =
+      verbs.add(parent,
+                {.name = "show",
+                 .about = "What a tokenizer is, or what it does to a text",
+                 .examples = {"tokenizer show tok", "tokenizer show tok --text \"It was\"",
+                              "tokenizer show model/tokenizer.json --json"}},
+                [&verbs, options] { return run_show(verbs, *options); });
+  verb.add_option("tokenizer", o.tokenizer,
+                  "Folder with a tokenizer.json, such a file, or a .tiktoken rank file")
+      ->required()
+      ->type_name("DIR");
+  verb.add_option("--text", o.text, "Show the tokens of this text, special ones included");
+  verb.add_flag("--json", o.json, "Print one JSON document");
+}
+
+}  // namespace
+
+void add_tokenizer(Verbs& verbs) {
+  CLI::App& verb =
+      verbs.add({.name = "tokenizer",
+                 .about = "Train a tokenizer, or encode, decode and show with one",
+                 .examples = {"tokenizer train --vocab-size 4096 --out tok corpus.txt",
+                              "tokenizer encode --tokenizer tok --text \"It was\""}},
+                []() -> Result<ExitCode> {
+                  return base::invalid_argument({.what = "belay tokenizer needs to know what to do",
+                                                 .allowed = "train, encode, decode, show",
+                                                 .next = "see belay tokenizer --help"});
+                });
+  add_train(verbs, verb);
+  add_encode(verbs, verb);
+  add_decode(verbs, verb);
+  add_show(verbs, verb);
+}
+
+}  // namespace belay::cli

@@ -1,0 +1,89 @@
+// belay tokenizer as a user runs it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "fault_env.h"
+#include "tokenizer_data.h"
+
+namespace belay {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using testing::read_all;
+
+const std::string kText = std::string(BELAY_TEST_DATA) + "/shakespeare_200k.txt";
+
+class CliTokenizer : public ::testing::Test {
+ protected:
+  /// Runs `belay tokenizer ARGS`; its output is then in out_ and err_.
+  int run(const std::string& args) {
+    const std::string command = std::string(BELAY_PROGRAM) + " tokenizer " + args + " >" +
+                                dir_.file("out") + " 2>" + dir_.file("err") + " </dev/null";
+    const int status = std::system(command.c_str());
+    out_ = read_all(dir_.file("out"));
+    err_ = read_all(dir_.file("err"));
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  std::string tok() const { return dir_.file("tok"); }
+  int train(const std::string& args) { return run("train --out " + tok() + " " + args); }
+
+  testing::TempDir dir_;
+  std::string out_, err_;
+};
+
+TEST_F(CliTokenizer, TrainsEncodesAndDecodes) {
+  ASSERT_EQ(train("--vocab-size 600 --json " + kText), 0) << err_;
+  const json report = json::parse(out_);
+  EXPECT_EQ(report["vocab_size"], 600);
+  EXPECT_EQ(report["text_bytes"], 200000);
+  const std::string ids = dir_.file("ids.json");
+  ASSERT_EQ(run("encode --tokenizer " + tok() + " " + kText + " --json"), 0) << err_;
+  const json encoded = json::parse(out_);
+  EXPECT_EQ(encoded["ids"].size(), encoded["n_tokens"].get<std::size_t>());
+  EXPECT_GT(encoded["bytes_per_token"].get<double>(), 2.0);
+  ASSERT_EQ(run("encode --tokenizer " + tok() + " " + kText + " --out " + ids), 0) << err_;
+  EXPECT_EQ(json::parse(read_all(ids)), encoded["ids"]);
+  ASSERT_EQ(run("decode --tokenizer " + tok() + " " + ids), 0) << err_;
+  EXPECT_EQ(out_, read_all(kText));
+  ASSERT_EQ(run("show " + tok() + " --text 'the king<|endoftext|>' --json"), 0) << err_;
+  const json shown = json::parse(out_);
+  EXPECT_EQ(shown["end_of_text"], 599);
+  EXPECT_EQ(shown["tokens"].back()["id"], 599);
+  EXPECT_EQ(shown["fingerprint"], report["fingerprint"]);
+  EXPECT_EQ(run("show " + tok()), 0);
+}
+
+TEST_F(CliTokenizer, ReadsFoldersAndNamesBadFiles) {
+  const std::string folder = dir_.file("texts");
+  std::filesystem::create_directories(folder + "/below");
+  std::ofstream(folder + "/below/a.txt") << read_all(kText);
+  ASSERT_EQ(train("--vocab-size 300 " + folder), 0) << err_;
+  std::ofstream(folder + "/b.txt") << "good \xff bad";
+  EXPECT_EQ(train("--vocab-size 300 " + folder), 1);
+  EXPECT_THAT(err_, HasSubstr("b.txt: is not UTF-8 at byte 5"));
+  EXPECT_EQ(train("--vocab-size 300 " + dir_.file("none")), 1);
+  std::ofstream(dir_.file("empty.txt"));
+  EXPECT_EQ(train("--vocab-size 300 " + dir_.file("empty.txt")), 1);
+  EXPECT_THAT(err_, HasSubstr("is empty"));
+}
+
+TEST_F(CliTokenizer, RefusesWithTheRightCode) {
+  std::ofstream(dir_.file("small.txt")) << "to be or not to be";
+  EXPECT_EQ(train("--vocab-size 4096 " + dir_.file("small.txt")), 2);
+  EXPECT_THAT(err_, HasSubstr("larger than the corpus supports"));
+  EXPECT_FALSE(std::filesystem::exists(tok()));
+  EXPECT_EQ(train("--vocab-size 100 " + kText), 2);
+  EXPECT_EQ(train("--vocab-size 300 --split gpt3 " + kText), 2);
+  EXPECT_THAT(err_, HasSubstr("cl100k"));
+  EXPECT_EQ(run("encode --tokenizer " + tok() + " " + kText), 1);
+  EXPECT_EQ(run("encode --tokenizer " + tok()), 2);
+  EXPECT_EQ(run("trian"), 2);
+}
+
+}  // namespace
+}  // namespace belay
