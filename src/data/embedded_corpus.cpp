@@ -38,6 +38,15 @@ Corpus embedded_corpus() {
           .valid = unpack(belay_corpus_valid_begin, belay_corpus_valid_end, kValidBytes)};
 }
 
+Dataset embedded_dataset() {
+  const Corpus corpus = embedded_corpus();
+  const auto documents = [](std::string_view text) {
+    const std::vector<std::string_view> views = split_documents(text);
+    return std::vector<std::string>(views.begin(), views.end());
+  };
+  return Dataset::of_bytes(documents(corpus.train), documents(corpus.valid), "embedded novels");
+}
+
 std::vector<std::string_view> split_documents(std::string_view text) {
   std::vector<std::string_view> documents;
   while (!text.empty()) {

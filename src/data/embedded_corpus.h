@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "data/dataset.h"
+
 namespace belay::data {
 
 /// The line that ends each document of a corpus, its line end included.
@@ -25,6 +27,9 @@ std::int64_t embedded_corpus_bytes();
 /// Unpacks the corpus: about 15 MB and 30 ms. Throws std::logic_error if the program was built with
 /// broken files.
 Corpus embedded_corpus();
+
+/// Its documents as byte ids, named "embedded novels".
+Dataset embedded_dataset();
 
 /// The documents of a corpus, in order, without their kDocumentEnd; text after the last one is a
 /// document too. The views point into text.
