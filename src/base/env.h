@@ -42,6 +42,14 @@ class MappedFile {
   std::vector<std::byte> buffer_;
 };
 
+/// A file being read from its start: a regular file, a pipe, or what one of them unpacks to.
+class ReadableFile {
+ public:
+  virtual ~ReadableFile() = default;
+  /// Up to out.size() bytes, at least one; 0 at the end.
+  virtual Result<std::size_t> read(std::span<std::byte> out) = 0;
+};
+
 /// A file being written from its start (or its end, see Env::append_file).
 class WritableFile {
  public:
@@ -76,6 +84,8 @@ class Env {
   /// Creates a folder and the missing ones above it, durably; an existing folder is fine.
   virtual Status create_dirs(const std::string& path) = 0;
 
+  /// Opens for reading.
+  virtual Result<std::unique_ptr<ReadableFile>> open_file(const std::string& path) = 0;
   /// A new file; an existing one is kIo.
   virtual Result<std::unique_ptr<WritableFile>> create_file(const std::string& path) = 0;
   /// Opens for writing at the end; created when missing.

@@ -56,6 +56,25 @@ int open_retrying(const std::string& path, int flags) {
   return fd;
 }
 
+class PosixReadableFile final : public ReadableFile {
+ public:
+  PosixReadableFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+
+  Result<std::size_t> read(std::span<std::byte> out) override {
+    constexpr std::size_t kMost = std::size_t{1} << 30;  // Linux reads less than 2 GiB at once
+    ssize_t n = -1;
+    do {
+      n = ::read(fd_.get(), out.data(), std::min(out.size(), kMost));
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) return failure(path_, "read", errno);
+    return static_cast<std::size_t>(n);
+  }
+
+ private:
+  std::string path_;
+  Descriptor fd_;
+};
+
 class PosixWritableFile final : public WritableFile {
  public:
   PosixWritableFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
@@ -168,6 +187,11 @@ class PosixEnv final : public Env {
     }
   }
 
+  Result<std::unique_ptr<ReadableFile>> open_file(const std::string& path) override {
+    const int fd = open_retrying(path, O_RDONLY);
+    if (fd < 0) return failure(path, "open", errno);
+    return std::unique_ptr<ReadableFile>(std::make_unique<PosixReadableFile>(path, fd));
+  }
   Result<std::unique_ptr<WritableFile>> create_file(const std::string& path) override {
     return open_for_writing(path, O_EXCL);
   }

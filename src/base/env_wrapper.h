@@ -27,6 +27,9 @@ class EnvWrapper : public Env {
     return target_.list_dir(path);
   }
   Status create_dirs(const std::string& path) override { return target_.create_dirs(path); }
+  Result<std::unique_ptr<ReadableFile>> open_file(const std::string& path) override {
+    return target_.open_file(path);
+  }
   Result<std::unique_ptr<WritableFile>> create_file(const std::string& path) override {
     return target_.create_file(path);
   }

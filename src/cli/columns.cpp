@@ -80,4 +80,10 @@ std::string two_columns(const Column& left, const Column& right, std::size_t wid
   return text;
 }
 
+std::string one_line(std::string_view text) {
+  std::string line;
+  for (const std::string& c : characters(text)) line += c == "\n" ? "\u21B5" : c;
+  return line;
+}
+
 }  // namespace belay::cli

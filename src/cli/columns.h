@@ -14,4 +14,7 @@ struct Column {
 /// U+FFFD and control characters as a dot, so that a text cannot drive the terminal.
 std::string two_columns(const Column& left, const Column& right, std::size_t width);
 
+/// A text on one line, as fit for a terminal as above; line ends become "↵".
+std::string one_line(std::string_view text);
+
 }  // namespace belay::cli

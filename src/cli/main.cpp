@@ -47,6 +47,7 @@ ExitCode run(int argc, char** argv) {
   app.footer("belay VERB --help shows the options and examples of a verb.");
   base::Log log;
   Verbs verbs(app, base::Env::posix(), log);
+  add_data(verbs);
   add_pretrain(verbs);
   add_score(verbs);
   add_runs(verbs);

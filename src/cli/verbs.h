@@ -62,6 +62,7 @@ nlohmann::ordered_json options_json(const CLI::App& verb);
 void print_json(const nlohmann::ordered_json& document);
 
 void add_bench(Verbs& verbs);
+void add_data(Verbs& verbs);
 void add_pretrain(Verbs& verbs);
 void add_runs(Verbs& verbs);
 void add_score(Verbs& verbs);

@@ -9,15 +9,18 @@
 
 #include "base/env.h"
 #include "base/status.h"
+#include "data/dataset_manifest.h"
 #include "data/token_stream.h"
 #include "text/tokenizer.h"
 
 namespace belay::data {
 
-enum class Split : std::uint8_t { kTrain, kValid };
-
 class Dataset {
  public:
+  /// What `belay data prepare` wrote, mapped. Every byte is read and compared with its checksum;
+  /// nothing in the folder is trusted. Errors name the file and the field.
+  static base::Result<Dataset> open(base::Env& env, const std::string& folder);
+
   /// Texts in memory whose bytes are the token ids (Tokenizer::bytes()); empty ones are left out.
   /// `name` is what messages call them.
   static Dataset of_bytes(std::vector<std::string> train_documents,
@@ -36,6 +39,8 @@ class Dataset {
   /// "books.txt, document 12, byte 3456" for messages: the byte counts in the whole text of the
   /// file.
   std::string locate(Split split, std::int64_t token) const;
+  /// The manifest of a prepared dataset; null for one of bytes.
+  const DatasetManifest* manifest() const;
 
  private:
   struct State;

@@ -1,8 +1,8 @@
 // How a token shard lies in its file. All numbers are little-endian; a shard is, in this order:
 //
 //   ShardHeader                       80 bytes
-//   tokens                            n_tokens of token_bytes each, then zeros up to a multiple of 8
-//   documents                         n_documents ShardDocuments of 32 bytes
+//   tokens                            n_tokens of token_bytes each, then zeros up to a multiple of
+//   8 documents                         n_documents ShardDocuments of 32 bytes
 //
 // and nothing else. docs/formats.md says the same with the reasons.
 #pragma once
@@ -18,9 +18,9 @@ constexpr std::uint32_t kShardVersion = 1;
 struct ShardHeader {
   std::uint64_t magic = kShardMagic;
   std::uint32_t version = kShardVersion;
-  std::uint32_t token_bytes = 2;     // 2 where vocab_size <= 65536, else 4
-  std::uint64_t vocab_size = 0;      // every id is below it
-  std::uint64_t tokenizer = 0;       // fingerprint of what made the ids
+  std::uint32_t token_bytes = 2;  // 2 where vocab_size <= 65536, else 4
+  std::uint64_t vocab_size = 0;   // every id is below it
+  std::uint64_t tokenizer = 0;    // fingerprint of what made the ids
   std::uint64_t n_tokens = 0;
   std::uint64_t n_documents = 0;
   std::uint64_t n_text_bytes = 0;    // of all documents

@@ -1,0 +1,293 @@
+// belay data: text to token shards, and what is in them.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/hash.h"
+#include "base/progress.h"
+#include "base/units.h"
+#include "cli/columns.h"
+#include "cli/compute.h"
+#include "cli/interrupt.h"
+#include "cli/verbs.h"
+#include "data/prepare.h"
+#include "data/records.h"
+#include "data/summary.h"
+
+namespace belay::cli {
+namespace {
+
+using base::Result;
+using data::Split;
+using nlohmann::ordered_json;
+
+constexpr std::int64_t kMostSamples = 1000;
+constexpr std::int64_t kBarWidth = 40;
+
+struct PrepareArguments {
+  data::PrepareOptions prepare;
+  std::string tokenizer;
+  int threads = 0;
+  bool json = false;
+};
+
+struct ShowArguments {
+  std::string folder, split = "train";
+  std::int64_t samples = 3, sample_tokens = 40;
+  std::uint64_t seed = 1;
+  bool json = false;
+};
+
+double ratio(std::int64_t a, std::int64_t b) {
+  return b == 0 ? 0 : static_cast<double>(a) / static_cast<double>(b);
+}
+
+ordered_json dropped_json(const data::DatasetManifest& m) {
+  return {{"duplicates", m.duplicates},
+          {"duplicate_bytes", m.duplicate_bytes},
+          {"empty", m.empty},
+          {"skipped_files", m.skipped}};
+}
+
+ordered_json counts_json(const data::DatasetManifest::Part& part) {
+  return {{"documents", part.documents},
+          {"tokens", part.tokens},
+          {"text_bytes", part.text_bytes},
+          {"bytes_per_token", ratio(part.text_bytes, part.tokens)},
+          {"shards", part.shards.size()}};
+}
+
+/// Tokenizer, counts and what was left out: what both verbs report.
+ordered_json manifest_json(const data::DatasetManifest& m) {
+  ordered_json json = {
+      {"tokenizer",
+       {{"fingerprint", base::hex64(m.tokenizer)},
+        {"vocab_size", m.vocab_size},
+        {"end_of_text", m.end_of_text ? ordered_json(*m.end_of_text) : ordered_json()}}},
+      {"dropped", dropped_json(m)},
+      {"cut_documents", m.cut},
+      {"held_out", m.held_out}};
+  for (const Split split : data::kSplits) {
+    json[std::string(data::split_name(split))] = counts_json(m.part(split));
+  }
+  return json;
+}
+
+std::string counts_text(const data::DatasetManifest& m) {
+  std::string text = fmt::format("{:8}{:>12}{:>12}{:>14}{:>14}{:>9}\n", "", "documents", "tokens",
+                                 "text", "bytes/token", "shards");
+  for (const Split split : data::kSplits) {
+    const data::DatasetManifest::Part& part = m.part(split);
+    text += fmt::format("{:8}{:>12}{:>12}{:>14}{:>14.3f}{:>9}\n", data::split_name(split),
+                        part.documents, base::count_text(static_cast<double>(part.tokens)),
+                        base::bytes_text(static_cast<std::uint64_t>(part.text_bytes)),
+                        ratio(part.text_bytes, part.tokens), part.shards.size());
+  }
+  const auto line = [&text](bool shown, const std::string& what) {
+    if (shown) text += what + "\n";
+  };
+  line(m.duplicates > 0,
+       fmt::format("dropped: {} exact duplicates, {}", m.duplicates,
+                   base::bytes_text(static_cast<std::uint64_t>(m.duplicate_bytes))));
+  line(m.empty > 0, fmt::format("dropped: {} documents without text", m.empty));
+  line(m.cut > 0, fmt::format("cut: documents longer than {} became several, {} cuts",
+                              base::bytes_text(data::kLongestDocument), m.cut));
+  line(!m.held_out.empty(),
+       fmt::format("validation: {}, because no document fell there by its hash", m.held_out));
+  line(!m.skipped.empty(), fmt::format("skipped: {} files without text", m.skipped.size()));
+  return text;
+}
+
+Result<ExitCode> run_prepare(Verbs& verbs, const PrepareArguments& a) {
+  text::Tokenizer tokenizer = text::Tokenizer::bytes();
+  if (!a.tokenizer.empty()) {
+    BELAY_ASSIGN_OR_RETURN(tokenizer, text::Tokenizer::load(verbs.env, a.tokenizer));
+  }
+  BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute({.threads = a.threads}));
+  base::Progress progress(verbs.env);
+  const double start = verbs.env.steady_seconds();
+  const auto state_of = [&](const data::PrepareState& s, const std::string& counter) {
+    const double seconds = std::max(1e-9, verbs.env.steady_seconds() - start);
+    return base::Progress::State{s.fraction, counter, static_cast<double>(s.text_bytes) / seconds,
+                                 "B/s", std::nullopt};
+  };
+  data::PrepareState last;
+  const auto counter = [&last] {
+    return fmt::format("{} documents, {} tokens", last.documents,
+                       base::count_text(static_cast<double>(last.tokens)));
+  };
+  BELAY_ASSIGN_OR_RETURN(const data::DatasetManifest manifest,
+                         data::prepare(*compute.threads, verbs.env, tokenizer, a.prepare,
+                                       interrupted(), [&](const data::PrepareState& s) {
+                                         last = s;
+                                         if (s.fraction < 1)
+                                           progress.update(state_of(s, counter()));
+                                       }));
+  last.fraction = 1;
+  progress.finish(state_of(last, counter()));
+  for (const std::string& file : manifest.skipped) verbs.log.warn("skipped {}", file);
+  if (a.json) {
+    ordered_json json = {{"out", a.prepare.out}};
+    json.update(manifest_json(manifest));
+    json["seconds"] = verbs.env.steady_seconds() - start;
+    print_json(json);
+  } else {
+    fmt::print("{}saved in {}\n", counts_text(manifest), a.prepare.out);
+  }
+  return ExitCode::kDone;
+}
+
+ordered_json summary_json(const data::SplitSummary& s) {
+  ordered_json lengths = ordered_json::array();
+  for (const data::LengthBucket& b : s.lengths) {
+    lengths.push_back({{"from", b.least}, {"below", 2 * b.least}, {"documents", b.documents}});
+  }
+  return {
+      {"documents", s.documents},
+      {"tokens", s.tokens},
+      {"text_bytes", s.text_bytes},
+      {"bytes_per_token", ratio(s.text_bytes, s.tokens)},
+      {"ids_used", s.ids_used},
+      {"document_tokens", {{"shortest", s.shortest}, {"median", s.median}, {"longest", s.longest}}},
+      {"lengths", std::move(lengths)}};
+}
+
+std::string histogram_text(const data::SplitSummary& s) {
+  std::int64_t most = 1;
+  for (const data::LengthBucket& b : s.lengths) most = std::max(most, b.documents);
+  std::string text;
+  for (const data::LengthBucket& b : s.lengths) {
+    const std::int64_t bar = (b.documents * kBarWidth + most - 1) / most;
+    text += fmt::format("{:>12} to {:<12}{:>10}  {}\n", b.least, 2 * b.least - 1, b.documents,
+                        std::string(static_cast<std::size_t>(bar), '#'));
+  }
+  return text;
+}
+
+base::Status check(const ShowArguments& a) {
+  if (a.split != "train" && a.split != "valid") {
+    return base::invalid_argument({.where = "--split",
+                                   .what = "is not known",
+                                   .seen = base::printable(a.split),
+                                   .allowed = "train, valid"});
+  }
+  for (const auto& [name, value] :
+       {std::pair{"--samples", a.samples}, {"--sample-tokens", a.sample_tokens}}) {
+    if (value >= 0 && value <= kMostSamples) continue;
+    return base::invalid_argument({.where = name,
+                                   .what = "is out of range",
+                                   .seen = std::to_string(value),
+                                   .allowed = fmt::format("0 to {}", kMostSamples)});
+  }
+  return {};
+}
+
+Result<ExitCode> run_show(Verbs& verbs, const ShowArguments& a) {
+  BELAY_RETURN_IF_ERROR(check(a));
+  BELAY_ASSIGN_OR_RETURN(const data::Dataset dataset, data::Dataset::open(verbs.env, a.folder));
+  const data::DatasetManifest& manifest = *dataset.manifest();
+  const Split split = a.split == "train" ? Split::kTrain : Split::kValid;
+  const data::SplitSummary summary = data::summarize(dataset.split(split), dataset.vocab_size());
+  const std::vector<data::Sample> samples =
+      data::draw_samples(dataset, split, a.samples, a.sample_tokens, a.seed);
+  if (a.json) {
+    ordered_json json = {{"folder", a.folder}, {"fingerprint", base::hex64(dataset.fingerprint())}};
+    json.update(manifest_json(manifest));
+    json["sources"] = manifest.sources;
+    json[a.split].update(summary_json(summary));
+    json["samples"] = ordered_json::array();
+    for (const data::Sample& s : samples) {
+      json["samples"].push_back({{"where", s.where}, {"tokens", s.tokens}, {"text", s.text}});
+    }
+    print_json(json);
+    return ExitCode::kDone;
+  }
+  fmt::print("{}: {} ids, of which {} occur in {}; made of {} files\n\n{}", a.folder,
+             dataset.vocab_size(), summary.ids_used, a.split, manifest.sources.size(),
+             counts_text(manifest));
+  fmt::print("\ntokens a document in {}: shortest {}, median {}, longest {}\n{}", a.split,
+             summary.shortest, summary.median, summary.longest, histogram_text(summary));
+  for (const data::Sample& s : samples) {
+    fmt::print("\n{} ({} tokens)\n  {}\n", one_line(s.where), s.tokens, one_line(s.text));
+  }
+  return ExitCode::kDone;
+}
+
+void add_prepare(Verbs& verbs, CLI::App& parent) {
+  auto arguments = std::make_shared<PrepareArguments>();
+  PrepareArguments& a = *arguments;
+  CLI::App& verb = verbs.add(
+      parent,
+      {.name = "prepare",
+       .about = "Text files, folders and JSON lines to token shards",
+       .examples = {"data prepare --tokenizer tok --out shards corpus.txt",
+                    "data prepare --tokenizer tok --out shards --field text books/ web.jsonl.zst",
+                    "data prepare --out shards --valid-file heldout.txt corpus.txt.xz"}},
+      [&verbs, arguments] { return run_prepare(verbs, *arguments); });
+  const auto several = CLI::MultiOptionPolicy::TakeAll;
+  verb.add_option("text", a.prepare.inputs,
+                  "Text files, .jsonl files and folders of them; each also as .gz, .xz or .zst")
+      ->required()
+      ->multi_option_policy(several)
+      ->type_name("PATH");
+  verb.add_option("--tokenizer", a.tokenizer,
+                  "tokenizer.json or a folder with one; without it a token is a byte")
+      ->type_name("PATH");
+  verb.add_option("--out", a.prepare.out, "Folder of the dataset; one that is there is replaced")
+      ->required()
+      ->type_name("DIR");
+  verb.add_option("--field", a.prepare.field, "Field of JSON lines that holds the text")
+      ->capture_default_str();
+  verb.add_option("--valid-fraction", a.prepare.valid_fraction,
+                  "Share of the documents kept for validation, by the hash of their text")
+      ->capture_default_str();
+  verb.add_option("--valid-file", a.prepare.valid_inputs,
+                  "Validate on this file or folder instead; may be given several times")
+      ->multi_option_policy(several)
+      ->allow_extra_args(false)
+      ->type_name("PATH");
+  verb.add_option("--threads", a.threads, "Threads; 0: all that this process may use")
+      ->capture_default_str();
+  verb.add_flag("--json", a.json, "Print one JSON document");
+}
+
+void add_show(Verbs& verbs, CLI::App& parent) {
+  auto arguments = std::make_shared<ShowArguments>();
+  ShowArguments& a = *arguments;
+  CLI::App& verb = verbs.add(parent,
+                             {.name = "show",
+                              .about = "What a dataset holds: counts, lengths, samples",
+                              .examples = {"data show shards", "data show shards --json",
+                                           "data show shards --split valid --samples 10 --seed 3"}},
+                             [&verbs, arguments] { return run_show(verbs, *arguments); });
+  verb.add_option("dataset", a.folder, "Folder that belay data prepare made")
+      ->required()
+      ->type_name("DIR");
+  verb.add_option("--split", a.split, "Of which lengths and samples are shown: train or valid")
+      ->capture_default_str();
+  verb.add_option("--samples", a.samples, "Documents whose begin is shown")->capture_default_str();
+  verb.add_option("--sample-tokens", a.sample_tokens, "Tokens of each")->capture_default_str();
+  verb.add_option("--seed", a.seed, "Of the choice of samples")->capture_default_str();
+  verb.add_flag("--json", a.json, "Print one JSON document");
+}
+
+}  // namespace
+
+void add_data(Verbs& verbs) {
+  CLI::App& verb = verbs.add(
+      {.name = "data",
+       .about = "Text to token shards, and what is in them",
+       .examples = {"data prepare --tokenizer tok --out shards corpus.txt", "data show shards"}},
+      []() -> Result<ExitCode> {
+        return base::invalid_argument({.what = "belay data needs to know what to do",
+                                       .allowed = "prepare, show",
+                                       .next = "see belay data --help"});
+      });
+  add_prepare(verbs, verb);
+  add_show(verbs, verb);
+}
+
+}  // namespace belay::cli
