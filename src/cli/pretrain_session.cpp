@@ -2,9 +2,12 @@
 
 #include <fmt/core.h>
 
-#include "base/progress.h"
+#include "base/hash.h"
 #include "cli/interrupt.h"
 #include "cli/pretrain_resume.h"
+#include "infer/continuation.h"
+#include "model/hf_folder.h"
+#include "ops/matmul.h"
 
 namespace belay::cli {
 namespace {
@@ -13,8 +16,10 @@ using base::Result;
 using base::Status;
 using nlohmann::ordered_json;
 
-constexpr std::int64_t kVocab = 256;
+constexpr std::int64_t kVocabMultiple = 64;
 constexpr double kMostOfTheTime = 0.01;  // that saving may take
+constexpr double kSampleTemperature = 0.8;
+constexpr std::int64_t kSampleBytes = 200;  // of a sample along the way
 
 /// Runs that a person might still want are not destroyed unasked.
 Status check_empty(const train::RunFolder& folder, bool overwrite) {
@@ -26,17 +31,68 @@ Status check_empty(const train::RunFolder& folder, bool overwrite) {
                            folder.path())});
 }
 
+/// Bytes that may end within a character, as JSON takes them.
+std::string utf8_text(const std::string& bytes) {
+  const std::string quoted =
+      ordered_json(bytes).dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return ordered_json::parse(quoted).get<std::string>();
+}
+
+/// The model that a run goes on from reads what the data are made of.
+Status check_from(base::Env& env, const std::string& folder, const model::ModelConfig& config,
+                  const PretrainArguments& a, const data::Dataset& set) {
+  const auto refuse = [&](std::string what, std::string seen, std::string allowed,
+                          std::string next) {
+    return base::unsupported({.where = "--from " + folder,
+                              .what = std::move(what),
+                              .seen = std::move(seen),
+                              .allowed = std::move(allowed),
+                              .next = std::move(next)});
+  };
+  if (a.context > config.max_position) {
+    return refuse("has fewer positions than --context", std::to_string(config.max_position),
+                  fmt::format("at least {}", a.context), "use a smaller --context");
+  }
+  if (set.vocab_size() > config.vocab_size) {
+    return refuse("has a smaller vocabulary than the data", std::to_string(config.vocab_size),
+                  fmt::format("at least {}", set.vocab_size()),
+                  "prepare the data with the model's tokenizer");
+  }
+  if (!env.exists(base::join_path(folder, "tokenizer.json"))) return {};
+  BELAY_ASSIGN_OR_RETURN(const text::Tokenizer own, text::Tokenizer::load(env, folder));
+  if (own.fingerprint() == set.tokenizer().fingerprint()) return {};
+  return refuse("has another tokenizer than the data", base::hex64(own.fingerprint()),
+                base::hex64(set.tokenizer().fingerprint()),
+                "prepare the data with the model's tokenizer");
+}
+
 }  // namespace
 
 ordered_json PretrainSession::identity() const {
-  ordered_json data = data_json(corpus_);
-  data.erase("name");  // the same data may lie elsewhere
+  // The same data may lie elsewhere: the path is no part of it.
+  const ordered_json data = {{"fingerprint", base::hex64(data_.set.fingerprint())}};
   return identity_of(arguments_, options_, data, compute_);
 }
 
-Status PretrainSession::make_model() {
+Result<model::ModelConfig> PretrainSession::choose_config(bool resume) {
+  const PretrainArguments& a = arguments_;
+  if (a.from.empty()) {
+    model::ModelConfig config = train::config_of_depth(
+        a.depth, ops::round_up(data_.set.vocab_size(), kVocabMultiple), a.context);
+    config.bos_id = config.eos_id = data_.set.tokenizer().end_of_text().value_or(-1);
+    return config;
+  }
+  const std::string own = base::join_path(a.out, "model");
+  const bool saved = resume && verbs_.env.exists(base::join_path(own, "config.json"));
+  BELAY_ASSIGN_OR_RETURN(model::ModelConfig config,
+                         model::load_hf_config(verbs_.env, saved ? own : a.from));
+  BELAY_RETURN_IF_ERROR(check_from(verbs_.env, saved ? own : a.from, config, a, data_.set));
+  return config;
+}
+
+Status PretrainSession::make_model(bool resume) {
   base::Env& env = verbs_.env;
-  config_ = train::config_of_depth(arguments_.depth, kVocab, arguments_.context);
+  BELAY_ASSIGN_OR_RETURN(config_, choose_config(resume));
   BELAY_ASSIGN_OR_RETURN(
       plan_, train::plan_state(env, config_, compute_.dtype, arguments_.context, options_));
   model_.emplace(config_, compute_.dtype, true, arguments_.context);
@@ -46,14 +102,31 @@ Status PretrainSession::make_model() {
   return {};
 }
 
+/// Before the first step: drawn, or those of another model.
+Status PretrainSession::first_weights() {
+  checkpoints_.emplace(verbs_.env, arguments_.out, identity());
+  if (arguments_.from.empty()) {
+    model_->initialize(compute_.ctx, arguments_.seed);
+    return {};
+  }
+  BELAY_ASSIGN_OR_RETURN(const model::LoadedModel loaded,
+                         model::load_hf_folder(verbs_.env, arguments_.from));
+  model_->load(compute_.ctx, loaded.weights);
+  return {};
+}
+
 Status PretrainSession::begin(ordered_json options, bool resume) {
-  BELAY_RETURN_IF_ERROR(make_model());
+  BELAY_RETURN_IF_ERROR(make_model(resume));
   BELAY_ASSIGN_OR_RETURN(folder_, train::RunFolder::open(verbs_.env, arguments_.out));
   BELAY_RETURN_IF_ERROR(resume ? begin_resumed() : begin_new(std::move(options)));
   BELAY_ASSIGN_OR_RETURN(metrics_, train::Metrics::open(verbs_.env, folder_->metrics_path(),
                                                         plan_.flops_per_token, state_));
+  if (!data_.bytes) {
+    BELAY_RETURN_IF_ERROR(data_.set.tokenizer().save(verbs_.env, folder_->model_folder()));
+  }
   next_save_ = state_.seconds + arguments_.checkpoint_seconds;
-  verbs_.log.info("{}", plan_text(plan_, config_, options_, arguments_, corpus_, compute_));
+  next_evaluation_ = state_.seconds + arguments_.eval_seconds;
+  verbs_.log.info("{}", plan_text(plan_, config_, options_, arguments_, data_.set, compute_));
   if (resume) verbs_.log.info("resume   {} from step {}", arguments_.out, state_.step);
   return {};
 }
@@ -61,12 +134,10 @@ Status PretrainSession::begin(ordered_json options, bool resume) {
 Status PretrainSession::begin_new(ordered_json options) {
   BELAY_RETURN_IF_ERROR(check_empty(*folder_, arguments_.overwrite));
   BELAY_RETURN_IF_ERROR(folder_->clear());
-  manifest_ = manifest_of(verbs_.command_line, options, plan_, arguments_, corpus_, compute_,
+  manifest_ = manifest_of(verbs_.command_line, options, plan_, arguments_, data_.set, compute_,
                           verbs_.env.wall_seconds());
   BELAY_RETURN_IF_ERROR(folder_->write_manifest(manifest_));
-  model_->initialize(compute_.ctx, arguments_.seed);
-  checkpoints_.emplace(verbs_.env, arguments_.out, identity());
-  return {};
+  return first_weights();
 }
 
 Status PretrainSession::begin_resumed() {
@@ -82,8 +153,7 @@ Status PretrainSession::begin_resumed() {
     BELAY_RETURN_IF_ERROR(load(*saved));
   } else if (saved.status().code() == base::Code::kNotFound) {
     verbs_.log.warn("{} has no checkpoint yet: it begins again", arguments_.out);
-    model_->initialize(compute_.ctx, arguments_.seed);
-    checkpoints_.emplace(verbs_.env, arguments_.out, identity());
+    BELAY_RETURN_IF_ERROR(first_weights());
   } else {
     return saved.status();
   }
@@ -132,16 +202,94 @@ void PretrainSession::save_if_due(const train::StepInfo& info) {
   next_save_ = info.seconds + std::max(arguments_.checkpoint_seconds, took / kMostOfTheTime);
 }
 
-Status PretrainSession::after_step(const train::StepInfo& info) {
-  const Status logged = metrics_->log(info);
-  if (!logged.ok() && !metrics_fail_) verbs_.log.warn("{}", logged.message());
-  metrics_fail_ = !logged.ok();
-  save_if_due(info);
+Result<train::Validation> PretrainSession::validate(std::int64_t max_tokens) {
+  return train::validate(compute_.ctx, verbs_.env, *model_, data_.set, arguments_.context,
+                         max_tokens);
+}
+
+std::string PretrainSession::continue_text(const std::string& prompt, std::int64_t n_bytes) {
+  const text::Tokenizer& tokenizer = data_.set.tokenizer();
+  std::vector<std::int32_t> ids;
+  tokenizer.encode(prompt, ids);
+  if (ids.empty()) return "";
+  infer::Generator generator(compute_.ctx, *model_, arguments_.context);
+  infer::ContinuationOptions options{
+      .max_tokens = n_bytes,
+      .vocab_size = tokenizer.vocab_size(),
+      .sampler = {.temperature = kSampleTemperature, .seed = arguments_.seed}};
+  if (const auto end = tokenizer.end_of_text()) options.stop_ids = {*end};
+  std::int64_t written = 0;
+  const infer::Continuation made =
+      infer::continue_ids(generator, ids, options, [&](std::int32_t id) {
+        written += static_cast<std::int64_t>(tokenizer.token_bytes(id).size());
+        return written < n_bytes;
+      });
+  return tokenizer.decode(made.ids);
+}
+
+Status PretrainSession::evaluate_if_due(const train::StepInfo& info) {
+  const std::int64_t every = arguments_.eval_steps;
+  const bool by_steps = every > 0 && info.step % every == 0;
+  const bool by_clock = arguments_.eval_seconds > 0 && info.seconds >= next_evaluation_;
+  if ((!by_steps && !by_clock) || info.progress >= 1) return {};
+  next_evaluation_ = info.seconds + arguments_.eval_seconds;
+  if (data_.set.valid().n_tokens() > 1) {
+    BELAY_ASSIGN_OR_RETURN(const train::Validation v, validate(arguments_.eval_tokens));
+    add_metrics(metrics_->add({{"step", info.step},
+                               {"tokens", info.tokens},
+                               {"seconds", info.seconds},
+                               {"val_loss", v.nats_per_token()},
+                               {"val_bpb", v.bits_per_byte()}}));
+  }
+  const Excerpt excerpt = excerpt_of(data_.set, static_cast<std::size_t>(kSampleBytes));
+  add_metrics(metrics_->add({{"step", info.step},
+                             {"tokens", info.tokens},
+                             {"prompt", utf8_text(excerpt.prompt)},
+                             {"sample", utf8_text(continue_text(excerpt.prompt, kSampleBytes))}}));
   return {};
 }
 
+/// What is not as it should be: told at once, and kept with the metrics.
+void PretrainSession::tell_events(const train::StepInfo& info, const train::TrainingData& data,
+                                  base::Progress& progress) {
+  if (!info.skipped && !info.spike) return;
+  std::string message;
+  if (info.skipped) {
+    message =
+        fmt::format("the gradient of {} is not finite: the step is skipped; its rows begin at {}",
+                    info.not_finite, data.locate_row(info.first_row));
+  } else {
+    message = fmt::format("the loss {:.3f} is far above the {:.3f} of late; highest in", info.loss,
+                          state_.loss.mean);
+    for (const train::RowLoss& row : info.worst) {
+      if (row.row < 0) continue;
+      message += fmt::format(" [{}: {:.3f}]", data.locate_row(row.row), row.loss);
+    }
+  }
+  progress.clear();
+  verbs_.log.warn("step {}: {}", info.step, message);
+  add_metrics(metrics_->add({{"step", info.step},
+                             {"tokens", info.tokens},
+                             {"event", info.skipped ? "skipped step" : "loss spike"},
+                             {"message", message}}));
+}
+
+/// Metrics that cannot be written are no reason to stop: told once, and tried again.
+void PretrainSession::add_metrics(const Status& written) {
+  if (!written.ok() && !metrics_fail_) verbs_.log.warn("{}", written.message());
+  metrics_fail_ = !written.ok();
+}
+
+void PretrainSession::after_step(const train::StepInfo& info, const train::TrainingData& data,
+                                 base::Progress& progress) {
+  tell_events(info, data, progress);
+  add_metrics(metrics_->log(info));
+  save_if_due(info);
+}
+
 Result<train::Ending> PretrainSession::train() {
-  const data::ByteBatches batches(corpus_.train, arguments_.context, arguments_.seed);
+  const data::Batches batches(data_.set.train(), arguments_.context, arguments_.seed);
+  const train::TrainingData data{data_.set, batches};
   base::Progress progress(verbs_.env);
   const train::LoopState first = state_;
   train::StepInfo last;
@@ -155,18 +303,14 @@ Result<train::Ending> PretrainSession::train() {
     return options_.steps > 0 ? fmt::format("step {}/{}", state_.step, options_.steps)
                               : fmt::format("step {}", state_.step);
   };
-  const auto ending =
-      train::pretrain(compute_.ctx, verbs_.env, *model_, *optimizer_, batches, options_, state_,
-                      interrupted(), [&](const train::StepInfo& info) -> Status {
-                        last = info;
-                        if (info.skipped) {
-                          progress.clear();
-                          verbs_.log.warn("step {} skipped: the gradient of {} is not finite",
-                                          info.step, info.not_finite);
-                        }
-                        if (info.progress < 1) progress.update(shown(counter()));
-                        return after_step(info);
-                      });
+  const auto on_step = [&](const train::StepInfo& info) -> Status {
+    last = info;
+    after_step(info, data, progress);
+    if (info.progress < 1) progress.update(shown(counter()));
+    return evaluate_if_due(info);
+  };
+  const auto ending = train::pretrain(compute_.ctx, verbs_.env, *model_, *optimizer_, data,
+                                      options_, state_, interrupted(), on_step);
   if (!ending.ok()) {
     const Status saved = checkpoints_->finish(*model_);
     if (!saved.ok()) verbs_.log.warn("{}", saved.message());
