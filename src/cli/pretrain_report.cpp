@@ -42,19 +42,16 @@ std::string end_text(const train::PretrainOptions& o) {
 std::string plan_text(const train::PretrainPlan& plan, const model::ModelConfig& config,
                       const train::PretrainOptions& o, const PretrainArguments& a,
                       const data::Dataset& set, const Compute& compute) {
-  const std::int64_t bytes = plan.state_bytes + plan.step_bytes;
   return fmt::format(
       "model    depth {}, {} wide: {} parameters, {} FLOPs a token\n"
       "data     {}: {} tokens to train on, {} to validate, {:.2f} bytes a token\n"
       "run      {}, {} tokens a step in rows of {}, {} at {:.3g}, seed {}\n"
-      "memory   {}: {} weights and optimizer, {} activations\n"
+      "{}\n"
       "machine  {}, {}",
       config.n_layers, config.hidden_size, base::count_text(static_cast<double>(plan.n_params)),
       base::count_text(plan.flops_per_token), set.name(), set.train().n_tokens(),
       set.valid().n_tokens(), bytes_per_token(set), end_text(o), o.batch_tokens, a.context,
-      a.optimizer, o.schedule.lr, a.seed, base::bytes_text(static_cast<std::uint64_t>(bytes)),
-      base::bytes_text(static_cast<std::uint64_t>(plan.state_bytes)),
-      base::bytes_text(static_cast<std::uint64_t>(plan.step_bytes)), base::cpu_model(),
+      a.optimizer, o.schedule.lr, a.seed, train::cost_text(plan), base::cpu_model(),
       compute.text());
 }
 

@@ -8,6 +8,7 @@
 #include "infer/continuation.h"
 #include "model/hf_folder.h"
 #include "ops/matmul.h"
+#include "train/step.h"
 
 namespace belay::cli {
 namespace {
@@ -18,6 +19,7 @@ using nlohmann::ordered_json;
 
 constexpr std::int64_t kVocabMultiple = 64;
 constexpr double kMostOfTheTime = 0.01;  // that saving may take
+constexpr double kCalibrationSeconds = 0.3;
 constexpr double kSampleTemperature = 0.8;
 constexpr std::int64_t kSampleBytes = 200;  // of a sample along the way
 
@@ -98,8 +100,23 @@ Status PretrainSession::make_model(bool resume) {
   model_.emplace(config_, compute_.dtype, true, arguments_.context);
   BELAY_RETURN_IF_ERROR(
       train::plan_step(compute_.ctx, env, *model_, arguments_.context, options_, plan_));
-  optimizer_.emplace(*model_, options_.optimizer);
   return {};
+}
+
+/// How long it will take: a few real steps that change no weight.
+void PretrainSession::plan_time() {
+  const data::Batches batches(data_.set.train(), arguments_.context, arguments_.seed);
+  const std::int64_t n_rows = options_.micro_tokens / arguments_.context;
+  std::vector<std::int32_t> ids, targets;
+  std::vector<std::int64_t> lengths;
+  const double seconds = train::calibrate(
+      compute_.ctx, verbs_.env, *model_, arguments_.context, options_,
+      [&](train::Step& step, std::int64_t m) {
+        batches.fill(m * n_rows, n_rows, ids, targets, lengths);
+        step.batch().set(ids, targets, lengths);
+      },
+      kCalibrationSeconds);
+  train::plan_time(options_, seconds, plan_);
 }
 
 /// Before the first step: drawn, or those of another model.
@@ -133,17 +150,20 @@ Status PretrainSession::begin(ordered_json options, bool resume) {
 
 Status PretrainSession::begin_new(ordered_json options) {
   BELAY_RETURN_IF_ERROR(check_empty(*folder_, arguments_.overwrite));
+  BELAY_RETURN_IF_ERROR(first_weights());  // they may be those of the run that is replaced
   BELAY_RETURN_IF_ERROR(folder_->clear());
+  plan_time();
+  optimizer_.emplace(*model_, options_.optimizer);
   manifest_ = manifest_of(verbs_.command_line, options, plan_, arguments_, data_.set, compute_,
                           verbs_.env.wall_seconds());
-  BELAY_RETURN_IF_ERROR(folder_->write_manifest(manifest_));
-  return first_weights();
+  return folder_->write_manifest(manifest_);
 }
 
 Status PretrainSession::begin_resumed() {
   BELAY_ASSIGN_OR_RETURN(const base::JsonReader manifest,
                          train::read_run_manifest(verbs_.env, arguments_.out));
   manifest_ = ordered_json::parse(manifest.node().dump());
+  optimizer_.emplace(*model_, options_.optimizer);
   auto saved = train::read_saved_state(verbs_.env, arguments_.out);
   if (saved.ok()) {
     BELAY_RETURN_IF_ERROR(check_same_run(saved->run, identity(), arguments_.out));

@@ -48,6 +48,7 @@ class PretrainSession {
  private:
   base::Result<model::ModelConfig> choose_config(bool resume);
   base::Status make_model(bool resume);
+  void plan_time();
   base::Status first_weights();
   base::Status begin_new(nlohmann::ordered_json options);
   base::Status begin_resumed();
