@@ -216,7 +216,7 @@ void PretrainSession::save_if_due(const train::StepInfo& info) {
   if ((!by_steps && !by_clock) || info.progress >= 1) return;
   const double begin = verbs_.env.steady_seconds();
   if (const Status saved = checkpoints_->save(*model_, *optimizer_, state_); !saved.ok()) {
-    verbs_.log.warn("no checkpoint at step {}: {}", info.step, saved.message());
+    warn(fmt::format("no checkpoint at step {}: {}", info.step, saved.message()));
   }
   const double took = verbs_.env.steady_seconds() - begin;
   next_save_ = info.seconds + std::max(arguments_.checkpoint_seconds, took / kMostOfTheTime);
@@ -270,8 +270,7 @@ Status PretrainSession::evaluate_if_due(const train::StepInfo& info) {
 }
 
 /// What is not as it should be: told at once, and kept with the metrics.
-void PretrainSession::tell_events(const train::StepInfo& info, const train::TrainingData& data,
-                                  base::Progress& progress) {
+void PretrainSession::tell_events(const train::StepInfo& info, const train::TrainingData& data) {
   if (!info.skipped && !info.spike) return;
   std::string message;
   if (info.skipped) {
@@ -286,8 +285,7 @@ void PretrainSession::tell_events(const train::StepInfo& info, const train::Trai
       message += fmt::format(" [{}: {:.3f}]", data.locate_row(row.row), row.loss);
     }
   }
-  progress.clear();
-  verbs_.log.warn("step {}: {}", info.step, message);
+  warn(fmt::format("step {}: {}", info.step, message));
   add_metrics(metrics_->add({{"step", info.step},
                              {"tokens", info.tokens},
                              {"event", info.skipped ? "skipped step" : "loss spike"},
@@ -296,13 +294,18 @@ void PretrainSession::tell_events(const train::StepInfo& info, const train::Trai
 
 /// Metrics that cannot be written are no reason to stop: told once, and tried again.
 void PretrainSession::add_metrics(const Status& written) {
-  if (!written.ok() && !metrics_fail_) verbs_.log.warn("{}", written.message());
+  if (!written.ok() && !metrics_fail_) warn(written.message());
   metrics_fail_ = !written.ok();
 }
 
-void PretrainSession::after_step(const train::StepInfo& info, const train::TrainingData& data,
-                                 base::Progress& progress) {
-  tell_events(info, data, progress);
+/// In place of the progress line, which comes again.
+void PretrainSession::warn(const std::string& message) {
+  if (progress_) progress_->clear();
+  verbs_.log.warn("{}", message);
+}
+
+void PretrainSession::after_step(const train::StepInfo& info, const train::TrainingData& data) {
+  tell_events(info, data);
   add_metrics(metrics_->log(info));
   save_if_due(info);
 }
@@ -310,7 +313,7 @@ void PretrainSession::after_step(const train::StepInfo& info, const train::Train
 Result<train::Ending> PretrainSession::train() {
   const data::Batches batches(data_.set.train(), arguments_.context, arguments_.seed);
   const train::TrainingData data{data_.set, batches};
-  base::Progress progress(verbs_.env);
+  base::Progress& progress = progress_.emplace(verbs_.env);
   const train::LoopState first = state_;
   train::StepInfo last;
   const auto shown = [&](const std::string& counter) {
@@ -325,7 +328,7 @@ Result<train::Ending> PretrainSession::train() {
   };
   const auto on_step = [&](const train::StepInfo& info) -> Status {
     last = info;
-    after_step(info, data, progress);
+    after_step(info, data);
     if (info.progress < 1) progress.update(shown(counter()));
     return evaluate_if_due(info);
   };
@@ -333,7 +336,7 @@ Result<train::Ending> PretrainSession::train() {
                                       options_, state_, interrupted(), on_step);
   if (!ending.ok()) {
     const Status saved = checkpoints_->finish(*model_);
-    if (!saved.ok()) verbs_.log.warn("{}", saved.message());
+    if (!saved.ok()) warn(saved.message());
     return ending.status();
   }
   last.progress = 1;

@@ -54,10 +54,9 @@ class PretrainSession {
   base::Status begin_resumed();
   base::Status load(const train::SavedState& saved);
   nlohmann::ordered_json identity() const;
-  void after_step(const train::StepInfo& info, const train::TrainingData& data,
-                  base::Progress& progress);
-  void tell_events(const train::StepInfo& info, const train::TrainingData& data,
-                   base::Progress& progress);
+  void after_step(const train::StepInfo& info, const train::TrainingData& data);
+  void tell_events(const train::StepInfo& info, const train::TrainingData& data);
+  void warn(const std::string& message);
   void add_metrics(const base::Status& written);
   void save_if_due(const train::StepInfo& info);
   base::Status evaluate_if_due(const train::StepInfo& info);
@@ -74,6 +73,7 @@ class PretrainSession {
   std::optional<train::RunFolder> folder_;
   std::optional<train::Checkpointer> checkpoints_;
   std::optional<train::Metrics> metrics_;
+  std::optional<base::Progress> progress_;  // while it trains
   nlohmann::ordered_json manifest_;
   train::LoopState state_;
   double next_save_ = 0, next_evaluation_ = 0;  // in seconds of training
