@@ -49,6 +49,7 @@ ExitCode run(int argc, char** argv) {
   Verbs verbs(app, base::Env::posix(), log);
   add_data(verbs);
   add_pretrain(verbs);
+  add_sample(verbs);
   add_score(verbs);
   add_runs(verbs);
   add_bench(verbs);

@@ -65,6 +65,7 @@ void add_bench(Verbs& verbs);
 void add_data(Verbs& verbs);
 void add_pretrain(Verbs& verbs);
 void add_runs(Verbs& verbs);
+void add_sample(Verbs& verbs);
 void add_score(Verbs& verbs);
 
 }  // namespace belay::cli

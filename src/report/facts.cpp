@@ -1,6 +1,8 @@
 // The section that says what a run was: sections.h.
 #include <fmt/core.h>
 
+#include <cmath>
+
 #include "base/units.h"
 #include "report/html.h"
 #include "report/sections.h"
@@ -38,13 +40,22 @@ std::string command_of(const json& manifest) {
   return text;
 }
 
+/// A field as a person reads it: sizes with their unit, large numbers short.
+std::string field_text(std::string_view name, const json& value) {
+  if (!value.is_number()) return value_text(value);
+  const double number = value.get<double>();
+  const bool bytes = name.ends_with("_bytes") && number >= 0 && number < 1e18;
+  if (bytes) return base::bytes_text(static_cast<std::uint64_t>(number));
+  return std::fabs(number) >= 1e5 ? base::count_text(number) : fmt::format("{:.6g}", number);
+}
+
 /// The plain fields of an object, "name value, name value".
 std::string listed(const json& manifest, const char* key) {
   const auto object = manifest.find(key);
   if (object == manifest.end() || !object->is_object()) return "";
   std::string text;
   for (const auto& [name, value] : object->items()) {
-    const std::string plain = value_text(value);
+    const std::string plain = field_text(name, value);
     if (plain.empty()) continue;
     std::string spaced = name;
     for (char& c : spaced) c = c == '_' ? ' ' : c;
