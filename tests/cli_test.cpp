@@ -40,7 +40,7 @@ TEST(Cli, VersionNamesTheInstructionSetAndIsQuick) {
 TEST(Cli, HelpOfEveryVerbHasExamples) {
   const Outcome top = belay("--help");
   EXPECT_EQ(top.code, 0);
-  for (const std::string verb : {"pretrain", "score", "sample", "runs", "bench"}) {
+  for (const std::string verb : {"plan", "pretrain", "score", "sample", "runs", "bench"}) {
     EXPECT_THAT(top.out, HasSubstr(verb));
     const Outcome help = belay(verb + " --help");
     EXPECT_EQ(help.code, 0);

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fault_env.h"
-#include "run_program.h"
+#include "run_belay.h"
 
 namespace belay {
 namespace {
@@ -91,6 +91,24 @@ TEST(CliSample, TheOraclesGreedyStoryAndTheSameTextForTheSameSeed) {
   }
 }
 
+TEST(CliPlan, SaysWhatARunTakesAndWritesNothing) {
+  const testing::TempDir dir;
+  const std::string ask = "plan --depth 1 --context 32 --batch-tokens 256 --steps 5000 --data " +
+                          std::string(BELAY_TEST_DATA) + "/shakespeare_200k.txt ";
+  const Outcome run = belay("plan --help");
+  EXPECT_THAT(run.out, Not(HasSubstr("--resume")));
+  const json plan = json::parse(belay(ask + "--price-per-hour 36 --json").out);
+  EXPECT_EQ(plan["steps"], 5000);
+  EXPECT_EQ(plan["tokens"], 5000 * 256);
+  EXPECT_NEAR(plan["price"].get<double>(), plan["seconds"].get<double>() / 100, 1e-9);
+  EXPECT_GT(plan["tokens_per_second"].get<double>(), 1000);
+  EXPECT_GT(plan["memory_bytes"], plan["state_bytes"]);
+  EXPECT_THAT(belay(ask).out,
+              AllOf(HasSubstr("\nmemory "), HasSubstr("\ntime "), HasSubstr("\ndisk ")));
+  EXPECT_EQ(belay(ask + "--price-per-hour -1").code, 2);
+  EXPECT_EQ(belay("plan --out x").code, 2);
+}
+
 /// Two short runs below DIR/runs.
 class CliRuns : public ::testing::Test {
  protected:
@@ -140,6 +158,8 @@ TEST_F(CliRuns, ReportAndRefusals) {
   const Outcome report = belay("runs report a" + runs());
   ASSERT_EQ(report.code, 0) << report.err;
   EXPECT_THAT(read(dir_->file("runs/a/report.html")), HasSubstr("Beside simpler methods"));
+  // Written at the end of every run, with the plan.
+  EXPECT_THAT(read(dir_->file("runs/b/report.html")), HasSubstr("Plan beside measured"));
   const Outcome none = belay("runs show c" + runs());
   EXPECT_EQ(none.code, 1);
   EXPECT_THAT(none.err, HasSubstr("belay runs list"));

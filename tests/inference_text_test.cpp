@@ -7,7 +7,6 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "infer/byte_sample.h"
 #include "infer/continuation.h"
 #include "model/hf_folder.h"
 #include "model/score_long.h"

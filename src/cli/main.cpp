@@ -48,6 +48,7 @@ ExitCode run(int argc, char** argv) {
   base::Log log;
   Verbs verbs(app, base::Env::posix(), log);
   add_data(verbs);
+  add_plan(verbs);
   add_pretrain(verbs);
   add_sample(verbs);
   add_score(verbs);

@@ -78,6 +78,7 @@ Result<ExitCode> run_session(PretrainSession& run, Verbs& verbs, bool json) {
     fields["error"] = ending.status().message();
     const Status written = run.update_manifest(fields);
     if (!written.ok()) verbs.log.warn("{}", written.message());
+    run.write_report();
     return ending.status();
   }
   const bool done = *ending == train::Ending::kDone;
@@ -85,12 +86,14 @@ Result<ExitCode> run_session(PretrainSession& run, Verbs& verbs, bool json) {
   BELAY_RETURN_IF_ERROR(run.metrics().flush());
   BELAY_RETURN_IF_ERROR(
       run.update_manifest(ending_of(run, verbs.env, done ? "done" : "interrupted")));
+  run.write_report();
   if (json) {
     print_json(run.manifest());
     return ExitCode::kDone;
   }
-  fmt::print("\nsaved in {}: {} steps, {} tokens\n", run.model_folder(), run.state().step,
-             base::count_text(static_cast<double>(run.state().tokens)));
+  fmt::print("\nsaved in {}: {} steps, {} tokens\nreport   {}\n", run.model_folder(),
+             run.state().step, base::count_text(static_cast<double>(run.state().tokens)),
+             base::join_path(run.arguments().out, "report.html"));
   if (!done) fmt::print("stopped before the end; go on with\n  {}\n", resume_command(run));
   return ExitCode::kDone;
 }

@@ -51,6 +51,7 @@ Status check(const PretrainArguments& a) {
   BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--steps", a.steps, 0, 1'000'000'000));
   BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--warmup", a.warmup, 0, 1'000'000'000));
   BELAY_RETURN_IF_ERROR(check_range("--max-seconds", a.max_seconds, 0.0, 1e9));
+  BELAY_RETURN_IF_ERROR(check_range("--price-per-hour", a.price_per_hour, 0.0, 1e9));
   BELAY_RETURN_IF_ERROR(check_range("--checkpoint-seconds", a.checkpoint_seconds, 0.0, 1e9));
   BELAY_RETURN_IF_ERROR(
       check_range<std::int64_t>("--checkpoint-steps", a.checkpoint_steps, 0, 1'000'000'000));
@@ -79,26 +80,44 @@ std::int64_t micro_of(std::int64_t batch_tokens, std::int64_t context) {
 
 }  // namespace
 
-void add_options(CLI::App& verb, PretrainArguments& a) {
+void add_plan_options(CLI::App& verb, PretrainArguments& a) {
   const auto add = [&verb](const char* name, auto& value, const char* about) {
     return verb.add_option(name, value, about)->capture_default_str();
   };
   add("--data", a.data,
       "Folder that belay data prepare made, or a text file whose bytes are the tokens; the "
-      "embedded "
-      "novels when absent")
+      "embedded novels when absent")
       ->type_name("DIR");
   add("--from", a.from, "Go on from the weights of this Hugging Face folder, with its shape")
       ->type_name("DIR");
-  add("--out", a.out, "Folder of the run: model/, run.json, metrics.jsonl")->type_name("DIR");
-  add("--resume", a.resume, "Go on with the run in this folder, with its options")
-      ->type_name("DIR");
-  verb.add_flag("--overwrite", a.overwrite, "Replace a run that is in --out");
   add("--depth", a.depth, "Layers; the width is 64 times as much, and the heads are as many");
   add("--context", a.context, "Tokens of a row");
   add("--batch-tokens", a.batch_tokens, "Tokens of a step; 0: 2048");
   add("--micro-tokens", a.micro_tokens, "Of them computed at a time; 0: at most 16384");
   add("--optimizer", a.optimizer, "adamw, or muon for the hidden matrices and adamw for the rest");
+  add("--steps", a.steps, "Steps of the run, for the same weights every time; 0: by the clock");
+  add("--max-seconds", a.max_seconds, "Seconds of training; 0: 60 when no --steps are given");
+  add("--eval-seconds", a.eval_seconds,
+      "Seconds between validations with a sample; 0: only at the end");
+  add("--eval-steps", a.eval_steps, "One after every so many steps too; 0: no");
+  add("--eval-tokens", a.eval_tokens,
+      "Tokens of such a validation (the last one takes all); 0: all");
+  add("--price-per-hour", a.price_per_hour, "Of this machine, to plan the money; 0: not known");
+  add("--seed", a.seed, "Of weights, batches and the sample");
+  verb.add_flag("--json", a.json, "Print the result as one JSON document");
+  add_compute_options(verb, a.compute);
+}
+
+void add_options(CLI::App& verb, PretrainArguments& a) {
+  const auto add = [&verb](const char* name, auto& value, const char* about) {
+    return verb.add_option(name, value, about)->capture_default_str();
+  };
+  add("--out", a.out, "Folder of the run: model/, run.json, metrics.jsonl, report.html")
+      ->type_name("DIR");
+  add("--resume", a.resume, "Go on with the run in this folder, with its options")
+      ->type_name("DIR");
+  verb.add_flag("--overwrite", a.overwrite, "Replace a run that is in --out");
+  add_plan_options(verb, a);
   add("--lr", a.lr, "Peak of AdamW's learning rate; 0: the optimizer's default");
   add("--muon-lr", a.muon_lr, "Peak of Muon's learning rate; 0: its default");
   add("--weight-decay", a.weight_decay, "Of matrices");
@@ -108,21 +127,11 @@ void add_options(CLI::App& verb, PretrainArguments& a) {
   add("--schedule", a.schedule, "How it falls: linear, cosine, or wsd, which stays, then falls");
   add("--decay-share", a.decay_share, "Of the run, in which wsd falls");
   add("--lr-floor", a.lr_floor, "Learning rate at the end, as a share of the peak");
-  add("--steps", a.steps, "Steps of the run, for the same weights every time; 0: by the clock");
-  add("--max-seconds", a.max_seconds, "Seconds of training; 0: 60 when no --steps are given");
   add("--checkpoint-seconds", a.checkpoint_seconds,
       "Seconds between checkpoints, more where saving would take over 1 % of them; 0: only at the "
       "end");
   add("--checkpoint-steps", a.checkpoint_steps,
       "A checkpoint after every so many steps too; 0: no");
-  add("--eval-seconds", a.eval_seconds,
-      "Seconds between validations with a sample; 0: only at the end");
-  add("--eval-steps", a.eval_steps, "One after every so many steps too; 0: no");
-  add("--eval-tokens", a.eval_tokens,
-      "Tokens of such a validation (the last one takes all); 0: all");
-  add("--seed", a.seed, "Of weights, batches and the sample");
-  verb.add_flag("--json", a.json, "Print the result as one JSON document");
-  add_compute_options(verb, a.compute);
 }
 
 Result<train::PretrainOptions> resolve(const PretrainArguments& a) {

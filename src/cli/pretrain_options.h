@@ -17,6 +17,7 @@ struct PretrainArguments {
   double decay_share = 0.2, lr_floor = 0;
   double eval_seconds = 300;
   std::int64_t eval_steps = 0, eval_tokens = 65536;
+  double price_per_hour = 0;
   double checkpoint_seconds = 60;
   std::int64_t checkpoint_steps = 0;
   std::uint64_t seed = 1;
@@ -25,6 +26,9 @@ struct PretrainArguments {
   ComputeOptions compute;
 };
 
+/// What `belay plan` asks for: data, shape, length, price, machine.
+void add_plan_options(CLI::App& verb, PretrainArguments& arguments);
+/// Those, and what else a run needs.
 void add_options(CLI::App& verb, PretrainArguments& arguments);
 
 /// Every value in its range, no two in contradiction, and what was left open filled in.

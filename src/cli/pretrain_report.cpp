@@ -19,7 +19,6 @@ using nlohmann::ordered_json;
 
 /// `xz -9e` of the embedded texts together, less that of the training text: corpus/README.md.
 constexpr double kXzOfEmbedded = 2.1220;
-constexpr std::size_t kMaxCounted = std::size_t{256} << 20;  // bytes that the bigram is counted on
 
 std::span<const std::uint8_t> bytes_of(const std::string& text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};

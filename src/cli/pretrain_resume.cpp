@@ -23,8 +23,8 @@ const std::set<std::string> kOfTheCommand = {"help", "config",    "resume",
                                              "out",  "overwrite", "json"};
 /// May differ without a change of the result.
 const std::set<std::string> kHarmless = {
-    "threads",          "isa",          "data",       "checkpoint-seconds",
-    "checkpoint-steps", "eval-seconds", "eval-steps", "eval-tokens"};
+    "threads",      "isa",        "data",        "checkpoint-seconds", "checkpoint-steps",
+    "eval-seconds", "eval-steps", "eval-tokens", "price-per-hour"};
 
 bool same_value(const std::string& a, const std::string& b) {
   if (a == b) return true;

@@ -4,11 +4,11 @@
 
 #include "base/hash.h"
 #include "cli/interrupt.h"
+#include "cli/pretrain_plan.h"
 #include "cli/pretrain_resume.h"
 #include "infer/continuation.h"
 #include "model/hf_folder.h"
-#include "ops/matmul.h"
-#include "train/step.h"
+#include "report/run_report.h"
 
 namespace belay::cli {
 namespace {
@@ -17,9 +17,7 @@ using base::Result;
 using base::Status;
 using nlohmann::ordered_json;
 
-constexpr std::int64_t kVocabMultiple = 64;
 constexpr double kMostOfTheTime = 0.01;  // that saving may take
-constexpr double kCalibrationSeconds = 0.3;
 constexpr double kSampleTemperature = 0.8;
 constexpr std::int64_t kSampleBytes = 200;  // of a sample along the way
 
@@ -40,34 +38,6 @@ std::string utf8_text(const std::string& bytes) {
   return ordered_json::parse(quoted).get<std::string>();
 }
 
-/// The model that a run goes on from reads what the data are made of.
-Status check_from(base::Env& env, const std::string& folder, const model::ModelConfig& config,
-                  const PretrainArguments& a, const data::Dataset& set) {
-  const auto refuse = [&](std::string what, std::string seen, std::string allowed,
-                          std::string next) {
-    return base::unsupported({.where = "--from " + folder,
-                              .what = std::move(what),
-                              .seen = std::move(seen),
-                              .allowed = std::move(allowed),
-                              .next = std::move(next)});
-  };
-  if (a.context > config.max_position) {
-    return refuse("has fewer positions than --context", std::to_string(config.max_position),
-                  fmt::format("at least {}", a.context), "use a smaller --context");
-  }
-  if (set.vocab_size() > config.vocab_size) {
-    return refuse("has a smaller vocabulary than the data", std::to_string(config.vocab_size),
-                  fmt::format("at least {}", set.vocab_size()),
-                  "prepare the data with the model's tokenizer");
-  }
-  if (!env.exists(base::join_path(folder, "tokenizer.json"))) return {};
-  BELAY_ASSIGN_OR_RETURN(const text::Tokenizer own, text::Tokenizer::load(env, folder));
-  if (own.fingerprint() == set.tokenizer().fingerprint()) return {};
-  return refuse("has another tokenizer than the data", base::hex64(own.fingerprint()),
-                base::hex64(set.tokenizer().fingerprint()),
-                "prepare the data with the model's tokenizer");
-}
-
 }  // namespace
 
 ordered_json PretrainSession::identity() const {
@@ -77,19 +47,11 @@ ordered_json PretrainSession::identity() const {
 }
 
 Result<model::ModelConfig> PretrainSession::choose_config(bool resume) {
-  const PretrainArguments& a = arguments_;
-  if (a.from.empty()) {
-    model::ModelConfig config = train::config_of_depth(
-        a.depth, ops::round_up(data_.set.vocab_size(), kVocabMultiple), a.context);
-    config.bos_id = config.eos_id = data_.set.tokenizer().end_of_text().value_or(-1);
-    return config;
-  }
+  PretrainArguments a = arguments_;
   const std::string own = base::join_path(a.out, "model");
   const bool saved = resume && verbs_.env.exists(base::join_path(own, "config.json"));
-  BELAY_ASSIGN_OR_RETURN(model::ModelConfig config,
-                         model::load_hf_config(verbs_.env, saved ? own : a.from));
-  BELAY_RETURN_IF_ERROR(check_from(verbs_.env, saved ? own : a.from, config, a, data_.set));
-  return config;
+  if (!a.from.empty() && saved) a.from = own;
+  return config_of_run(verbs_.env, a, data_.set);
 }
 
 Status PretrainSession::make_model(bool resume) {
@@ -97,26 +59,11 @@ Status PretrainSession::make_model(bool resume) {
   BELAY_ASSIGN_OR_RETURN(config_, choose_config(resume));
   BELAY_ASSIGN_OR_RETURN(
       plan_, train::plan_state(env, config_, compute_.dtype, arguments_.context, options_));
+  plan_.price_per_hour = arguments_.price_per_hour;
   model_.emplace(config_, compute_.dtype, true, arguments_.context);
   BELAY_RETURN_IF_ERROR(
       train::plan_step(compute_.ctx, env, *model_, arguments_.context, options_, plan_));
   return {};
-}
-
-/// How long it will take: a few real steps that change no weight.
-void PretrainSession::plan_time() {
-  const data::Batches batches(data_.set.train(), arguments_.context, arguments_.seed);
-  const std::int64_t n_rows = options_.micro_tokens / arguments_.context;
-  std::vector<std::int32_t> ids, targets;
-  std::vector<std::int64_t> lengths;
-  const double seconds = train::calibrate(
-      compute_.ctx, verbs_.env, *model_, arguments_.context, options_,
-      [&](train::Step& step, std::int64_t m) {
-        batches.fill(m * n_rows, n_rows, ids, targets, lengths);
-        step.batch().set(ids, targets, lengths);
-      },
-      kCalibrationSeconds);
-  train::plan_time(options_, seconds, plan_);
 }
 
 /// Before the first step: drawn, or those of another model.
@@ -152,7 +99,7 @@ Status PretrainSession::begin_new(ordered_json options) {
   BELAY_RETURN_IF_ERROR(check_empty(*folder_, arguments_.overwrite));
   BELAY_RETURN_IF_ERROR(first_weights());  // they may be those of the run that is replaced
   BELAY_RETURN_IF_ERROR(folder_->clear());
-  plan_time();
+  measure_time(verbs_.env, compute_, *model_, arguments_, options_, data_.set, plan_);
   optimizer_.emplace(*model_, options_.optimizer);
   manifest_ = manifest_of(verbs_.command_line, options, plan_, arguments_, data_.set, compute_,
                           verbs_.env.wall_seconds());
@@ -209,6 +156,12 @@ Status PretrainSession::update_manifest(const ordered_json& fields) {
   return folder_->write_manifest(manifest_);
 }
 
+void PretrainSession::write_report() {
+  add_metrics(metrics_->flush());
+  const Status written = report::write_run_report(verbs_.env, arguments_.out);
+  if (!written.ok()) warn("no report: " + written.message());
+}
+
 void PretrainSession::save_if_due(const train::StepInfo& info) {
   const std::int64_t every = arguments_.checkpoint_steps;
   const bool by_steps = every > 0 && info.step % every == 0;
@@ -218,6 +171,7 @@ void PretrainSession::save_if_due(const train::StepInfo& info) {
   if (const Status saved = checkpoints_->save(*model_, *optimizer_, state_); !saved.ok()) {
     warn(fmt::format("no checkpoint at step {}: {}", info.step, saved.message()));
   }
+  write_report();
   const double took = verbs_.env.steady_seconds() - begin;
   next_save_ = info.seconds + std::max(arguments_.checkpoint_seconds, took / kMostOfTheTime);
 }

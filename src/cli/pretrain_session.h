@@ -37,6 +37,9 @@ class PretrainSession {
   /// Replaces fields of the manifest and writes it.
   base::Status update_manifest(const nlohmann::ordered_json& fields);
 
+  /// Writes report.html. A failure is told and is no failure of the run.
+  void write_report();
+
   const nlohmann::ordered_json& manifest() const { return manifest_; }
   const PretrainArguments& arguments() const { return arguments_; }
   const RunData& data() const { return data_; }
@@ -48,7 +51,6 @@ class PretrainSession {
  private:
   base::Result<model::ModelConfig> choose_config(bool resume);
   base::Status make_model(bool resume);
-  void plan_time();
   base::Status first_weights();
   base::Status begin_new(nlohmann::ordered_json options);
   base::Status begin_resumed();
