@@ -40,7 +40,8 @@ TEST(Cli, VersionNamesTheInstructionSetAndIsQuick) {
 TEST(Cli, HelpOfEveryVerbHasExamples) {
   const Outcome top = belay("--help");
   EXPECT_EQ(top.code, 0);
-  for (const std::string verb : {"tokenizer", "pretrain", "score", "bench"}) {
+  for (const std::string verb :
+       {"tokenizer", "data", "plan", "pretrain", "sample", "score", "runs", "bench"}) {
     EXPECT_THAT(top.out, HasSubstr(verb));
     const Outcome help = belay(verb + " --help");
     EXPECT_EQ(help.code, 0);
@@ -126,7 +127,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"extra", "score STORIES more --ids DIR/good.json", 2, "unexpected argument 'more'"},
         Bad{"not_a_number", "pretrain --depth four", 2, "--depth"},
         Bad{"no_value", "pretrain --depth", 2, "--depth"}, Bad{"no_model", "score", 2, "model"},
-        Bad{"no_ids", "score STORIES", 2, "use --ids FILE.json"},
+        Bad{"no_ids", "score STORIES", 2, "use --file TEXT, or --ids FILE.json"},
         Bad{"dtype", "score STORIES --ids DIR/good.json --dtype f16", 2,
             "--dtype: is not known (seen 'f16'; allowed auto, f32, bf16)"},
         Bad{"isa", "score STORIES --ids DIR/good.json --isa sse", 2, "--isa: is not known"},

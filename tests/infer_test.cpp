@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "infer/byte_sample.h"
+#include "infer/continuation.h"
 #include "infer/generate.h"
 #include "model/hf_folder.h"
 #include "train/pretrain.h"
@@ -140,15 +140,17 @@ TEST(Sampler, OptionsInRange) {
   EXPECT_FALSE(infer::validate({.top_p = 0}, "").ok());
 }
 
-TEST(ByteSample, GoesOnBeyondTheContext) {
+TEST(Continuation, GoesOnBeyondTheContext) {
   base::ThreadPool pool(1);
   base::Context ctx{pool};
   const model::ModelConfig config = train::config_of_depth(1, 256, 32);
   model::Model model(config, DType::kF32, false, 32);
   model.initialize(ctx, 1);
-  const std::string text = infer::sample_bytes(ctx, model, "It was", 100, 32, {.seed = 1});
-  EXPECT_EQ(text.size(), 100u);
-  EXPECT_EQ(text, infer::sample_bytes(ctx, model, "It was", 100, 32, {.seed = 1}));
+  infer::Generator generator(ctx, model, 32);
+  const std::vector<std::int32_t> prompt = {73, 116, 32};
+  const auto first = infer::continue_ids(generator, prompt, {.sampler = {.seed = 1}});
+  EXPECT_EQ(first.ids.size(), 100u);
+  EXPECT_EQ(first.ids, infer::continue_ids(generator, prompt, {.sampler = {.seed = 1}}).ids);
 }
 
 }  // namespace

@@ -8,8 +8,8 @@
 
 #include "base/env_wrapper.h"
 #include "model/score.h"
-#include "train/byte_validation.h"
 #include "train/plan.h"
+#include "train/validation.h"
 
 namespace belay {
 namespace {
@@ -33,26 +33,20 @@ TEST(Schedule, RisesThenFallsToZero) {
   EXPECT_DOUBLE_EQ(train::learning_rate({.lr = 2, .warmup_steps = 0}, 0, 0), 2);
 }
 
-TEST(ByteBatches, ARowIsAWindowThatFollowsFromItsIndex) {
-  const data::ByteBatches batches(kText, 16, 7);
-  std::vector<std::int32_t> all(4 * 17), last(17), other(17);
-  batches.rows(3, 0, all);
-  batches.rows(3, 3, last);
-  batches.rows(4, 3, other);
-  EXPECT_TRUE(std::equal(last.begin(), last.end(), all.end() - 17));
-  EXPECT_NE(last, other);
-  const std::string row(last.begin(), last.end());
-  EXPECT_NE(kText.find(row), std::string::npos);
-}
-
-TEST(ByteBatches, WindowsReachBothEnds) {
-  const data::ByteBatches batches("abcdef", 4, 1);  // two windows
-  std::vector<std::int32_t> rows(64 * 5);
-  batches.rows(0, 0, rows);
-  std::size_t first = 0;
-  for (std::size_t r = 0; r < 64; ++r) first += rows[r * 5] == 'a' ? 1 : 0;
-  EXPECT_GT(first, 16u);
-  EXPECT_LT(first, 48u);
+TEST(Schedule, CosineAndWarmupStableDecayEndAtTheFloor) {
+  train::Schedule s{.lr = 2, .curve = train::Curve::kCosine, .floor = 0.1};
+  EXPECT_DOUBLE_EQ(train::learning_rate(s, 0, 0), 2);
+  EXPECT_NEAR(train::learning_rate(s, 0, 0.5), 1.1, 1e-12);
+  EXPECT_NEAR(train::learning_rate(s, 0, 1), 0.2, 1e-12);
+  s.curve = train::Curve::kWsd;
+  s.decay_share = 0.25;
+  EXPECT_DOUBLE_EQ(train::learning_rate(s, 0, 0.75), 2);
+  EXPECT_NEAR(train::learning_rate(s, 0, 0.875), 1.1, 1e-12);
+  EXPECT_NEAR(train::learning_rate(s, 0, 1), 0.2, 1e-12);
+  for (const char* name : {"linear", "cosine", "wsd"}) {
+    EXPECT_EQ(train::curve_name(*train::parse_curve(name)), name);
+  }
+  EXPECT_FALSE(train::parse_curve("steps"));
 }
 
 TEST(ConfigOfDepth, HoldsItsRatios) {
@@ -68,7 +62,8 @@ struct Tiny {
   base::ThreadPool pool{2};
   base::Context ctx{pool};
   model::Model model{train::config_of_depth(1, 256, 16), DType::kF32, true, 16};
-  data::ByteBatches batches{kText, 16, 7};
+  data::Dataset set = data::Dataset::of_bytes({kText}, {}, "best.txt");
+  data::Batches batches{set.train(), 16, 7};
   std::atomic<bool> stop{false};
   train::LoopState state;
 
@@ -77,8 +72,8 @@ struct Tiny {
       const train::PretrainOptions& options,
       const std::function<base::Status(const train::StepInfo&)>& on_step) {
     train::Optimizer optimizer(model, options.optimizer);
-    return train::pretrain(ctx, base::Env::posix(), model, optimizer, batches, options, state, stop,
-                           on_step);
+    return train::pretrain(ctx, base::Env::posix(), model, optimizer, {set, batches}, options,
+                           state, stop, on_step);
   }
 };
 
@@ -128,23 +123,35 @@ TEST(Plan, RefusesActivationsThatDoNotFitAndNamesTheMicroBatchThatWould) {
   EXPECT_THAT(fits(1, 128).message(), HasSubstr("smaller --context"));
 }
 
-TEST(ByteValidation, CountsEveryByteOnce) {
+TEST(Validation, CountsEveryTokenOnce) {
   Tiny t;
   for (const std::size_t n : {0, 1, 2, 15, 16, 17, 24, 25, 100}) {
     const std::string text = kText.substr(5, n);
-    const auto seen = train::validate_bytes(t.ctx, base::Env::posix(), t.model, text, 16);
+    const auto set = data::Dataset::of_bytes({kText}, {text, "Or two."}, "text");
+    const auto seen = train::validate(t.ctx, base::Env::posix(), t.model, set, 16);
     ASSERT_TRUE(seen.ok()) << seen.status().message();
     // Byte by byte: the window that first reaches a byte predicts it.
-    double nats = n == 0 ? 0 : std::log(256);
-    for (std::size_t i = 1; i < n; ++i) {
-      const std::size_t window = i < 16 ? 0 : (i - 16) / 8 * 8 + 8;
-      const std::string piece = text.substr(window, i - window + 1);
-      const model::Documents one = {{piece.begin(), piece.end()}};
-      nats -=
-          static_cast<double>(model::score(t.ctx, base::Env::posix(), t.model, one)->at(0).back());
+    double nats = 0;
+    for (const std::string& document : {text, std::string("Or two.")}) {
+      if (!document.empty()) nats += std::log(256);
+      for (std::size_t i = 1; i < document.size(); ++i) {
+        const std::size_t window = i < 16 ? 0 : (i - 16) / 8 * 8 + 8;
+        const std::string piece = document.substr(window, i - window + 1);
+        const model::Documents one = {{piece.begin(), piece.end()}};
+        const auto p = model::score(t.ctx, base::Env::posix(), t.model, one);
+        nats -= static_cast<double>(p->at(0).back());
+      }
     }
-    EXPECT_NEAR(seen->nats_per_byte, n == 0 ? 0 : nats / static_cast<double>(n), 1e-9) << n;
+    EXPECT_EQ(seen->n_tokens, static_cast<std::int64_t>(n) + 7);
+    EXPECT_EQ(seen->n_bytes, static_cast<std::int64_t>(n) + 7);
+    EXPECT_NEAR(seen->nats, nats, 1e-6) << n;
+    EXPECT_NEAR(seen->bits_per_byte(), nats / std::log(2) / static_cast<double>(n + 7), 1e-9);
   }
+  const auto set = data::Dataset::of_bytes({kText}, {kText}, "text");
+  const auto part = train::validate(t.ctx, base::Env::posix(), t.model, set, 16, 100);
+  ASSERT_TRUE(part.ok());
+  EXPECT_EQ(part->n_tokens, 100);
+  EXPECT_EQ(part->n_bytes, 100);
 }
 
 TEST(Pretrain, LearnsAndReportsEveryStep) {
@@ -191,7 +198,38 @@ TEST(Pretrain, SkipsWhatIsNotFiniteAndGivesUpAfterThree) {
   });
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(skipped, 3);
-  EXPECT_THAT(result.status().message(), HasSubstr("step 6"));
+  EXPECT_THAT(result.status().message(), HasSubstr("step 6, best.txt, document 1, byte "));
+  EXPECT_THAT(result.status().message(), HasSubstr("weight model."));
+}
+
+TEST(Pretrain, ASpikeNamesTheRowsOfTheHighestLoss) {
+  // A text whose first part is easy and whose end is noise that is met once an epoch.
+  std::string text(32 * 128 * 16, 'a');
+  for (std::size_t i = 0; i < 64; ++i) {
+    text[text.size() / 2 + i] = static_cast<char>(128 + i * 37 % 120);
+  }
+  Tiny t;
+  t.set = data::Dataset::of_bytes({text}, {}, "noise.txt");
+  const data::Batches batches(t.set.train(), 16, 7);
+  train::Optimizer optimizer(t.model, kFewSteps.optimizer);
+  train::PretrainOptions options = kFewSteps;
+  options.steps = 512;
+  int spikes = 0;
+  const auto result =
+      train::pretrain(t.ctx, base::Env::posix(), t.model, optimizer, {t.set, batches}, options,
+                      t.state, t.stop, [&](const train::StepInfo& info) -> base::Status {
+                        EXPECT_GE(info.worst[0].loss, info.worst[1].loss);
+                        EXPECT_GE(info.worst[1].loss, info.worst[2].loss);
+                        EXPECT_EQ(info.first_row, (info.step - 1) * 8);
+                        if (!info.spike) return {};
+                        ++spikes;
+                        const std::int64_t begin = batches.row_begin(info.worst[0].row);
+                        EXPECT_LT(std::abs(begin - static_cast<std::int64_t>(text.size() / 2)), 80);
+                        return {};
+                      });
+  ASSERT_TRUE(result.ok());
+  EXPECT_GE(spikes, 1);
+  EXPECT_LE(spikes, 5);
 }
 
 TEST(Pretrain, MicroBatchesAddUpToTheBatch) {

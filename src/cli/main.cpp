@@ -49,7 +49,9 @@ ExitCode run(int argc, char** argv) {
   Verbs verbs(app, base::Env::posix(), log);
   add_tokenizer(verbs);
   add_data(verbs);
+  add_plan(verbs);
   add_pretrain(verbs);
+  add_sample(verbs);
   add_score(verbs);
   add_runs(verbs);
   add_bench(verbs);

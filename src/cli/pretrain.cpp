@@ -1,4 +1,5 @@
-// belay pretrain: a byte-level model from the embedded corpus or a text file.
+// belay pretrain: a model from token shards, a text file or the embedded novels, or from another
+// model on.
 #include <fmt/core.h>
 
 #include <cstdio>
@@ -9,8 +10,6 @@
 #include "cli/pretrain_resume.h"
 #include "cli/pretrain_session.h"
 #include "cli/verbs.h"
-#include "data/embedded_corpus.h"
-#include "infer/byte_sample.h"
 
 namespace belay::cli {
 namespace {
@@ -20,45 +19,12 @@ using base::Status;
 using nlohmann::ordered_json;
 
 constexpr std::int64_t kSampleBytes = 400;
-constexpr double kSampleTemperature = 0.8;
-constexpr std::uint64_t kMaxTextBytes = std::uint64_t{4} << 30;
-constexpr std::size_t kMaxValidBytes = std::size_t{1} << 20;
-
-/// The embedded novels, or a file whose last twentieth (at most 1 MiB) is kept for validation.
-Result<ByteCorpus> open_corpus(base::Env& env, const PretrainArguments& a) {
-  ByteCorpus corpus;
-  if (a.data.empty()) {
-    data::Corpus novels = data::embedded_corpus();
-    corpus = {"embedded novels", std::move(novels.train), std::move(novels.valid), true};
-  } else {
-    BELAY_ASSIGN_OR_RETURN(std::string text, env.read_file(a.data, kMaxTextBytes));
-    const std::size_t n_valid = std::min(kMaxValidBytes, text.size() / 20);
-    corpus.name = a.data;
-    corpus.valid = text.substr(text.size() - n_valid);
-    text.resize(text.size() - n_valid);
-    corpus.train = std::move(text);
-  }
-  if (corpus.train.size() > static_cast<std::size_t>(a.context) && corpus.valid.size() > 1) {
-    return corpus;
-  }
-  return base::unsupported(
-      {.where = corpus.name,
-       .what = "is too short to train on",
-       .seen =
-           fmt::format("{} bytes after one in twenty is kept for validation", corpus.train.size()),
-       .allowed = fmt::format("more than the context, {}", a.context),
-       .next = "use more text, or a smaller --context"});
-}
 
 void print_sample(PretrainSession& run) {
-  const std::string_view valid = run.corpus().valid;
-  const Excerpt excerpt = excerpt_of(valid, static_cast<std::size_t>(kSampleBytes));
-  const std::string sample = infer::sample_bytes(
-      run.ctx(), run.model(), excerpt.prompt, kSampleBytes, run.arguments().context,
-      {.temperature = kSampleTemperature, .seed = run.arguments().seed});
-  const std::string book = std::string(excerpt.prompt) + std::string(excerpt.continuation);
-  const std::string both = std::string(excerpt.prompt) + sample;
-  std::fputs(two_columns({"the book goes on", book}, {"the model goes on", both}, 44).c_str(),
+  const Excerpt excerpt = excerpt_of(run.data().set, static_cast<std::size_t>(kSampleBytes));
+  const std::string made = run.continue_text(excerpt.prompt, kSampleBytes);
+  const std::string both = excerpt.prompt + made, text = excerpt.prompt + excerpt.continuation;
+  std::fputs(two_columns({"the text goes on", text}, {"the model goes on", both}, 44).c_str(),
              stdout);
 }
 
@@ -72,25 +38,33 @@ ordered_json totals_of(PretrainSession& run, std::string_view status) {
 }
 
 /// What a run that came to its end is worth: into the manifest, the metrics and the report.
-Status evaluate(PretrainSession& run, Verbs& verbs, bool json) {
-  const train::LoopState& state = run.state();
-  BELAY_ASSIGN_OR_RETURN(const train::ByteValidation validation,
-                         train::validate_bytes(run.ctx(), verbs.env, run.model(),
-                                               run.corpus().valid, run.arguments().context));
-  const Comparison comparison = compare(run.corpus(), validation);
-  BELAY_RETURN_IF_ERROR(run.metrics().add({{"step", state.step},
-                                           {"tokens", state.tokens},
-                                           {"val_loss", validation.nats_per_byte},
-                                           {"val_bpb", validation.bits_per_byte()}}));
-  ordered_json fields = {{"val_loss", validation.nats_per_byte},
-                         {"val_bpb", validation.bits_per_byte()},
-                         {"bigram_bpb", comparison.bigram}};
+Status evaluate(PretrainSession& run, bool json) {
+  if (run.data().set.valid().n_tokens() < 2) return {};
+  BELAY_ASSIGN_OR_RETURN(const train::Validation validation, run.validate(0));
+  const Comparison comparison = compare(run.data().set, run.data().embedded, validation);
+  const ordered_json metrics = {{"val_loss", validation.nats_per_token()},
+                                {"val_bpb", validation.bits_per_byte()}};
+  ordered_json line = {
+      {"step", run.state().step}, {"tokens", run.state().tokens}, {"seconds", run.state().seconds}};
+  line.update(metrics);
+  BELAY_RETURN_IF_ERROR(run.metrics().add(line));
+  ordered_json fields = metrics;
+  fields["bigram_bpb"] = comparison.bigram;
   if (comparison.xz) fields["xz_bpb"] = *comparison.xz;
   BELAY_RETURN_IF_ERROR(run.update_manifest(fields));
   if (json) return {};
-  fmt::print("\n{}\n", comparison_text(comparison, run.corpus()));
+  fmt::print("\n{}\n", comparison_text(comparison));
   print_sample(run);
   return {};
+}
+
+/// The totals of the run, and what it took beside what was planned.
+ordered_json ending_of(PretrainSession& run, base::Env& env, std::string_view status) {
+  ordered_json fields = totals_of(run, status);
+  fields["measured"] =
+      train::measured_json(env, run.arguments().out, run.plan(),
+                           static_cast<double>(run.state().tokens), run.state().seconds);
+  return fields;
 }
 
 std::string resume_command(const PretrainSession& run) {
@@ -104,18 +78,22 @@ Result<ExitCode> run_session(PretrainSession& run, Verbs& verbs, bool json) {
     fields["error"] = ending.status().message();
     const Status written = run.update_manifest(fields);
     if (!written.ok()) verbs.log.warn("{}", written.message());
+    run.write_report();
     return ending.status();
   }
   const bool done = *ending == train::Ending::kDone;
-  if (*ending != train::Ending::kStopped) BELAY_RETURN_IF_ERROR(evaluate(run, verbs, json));
+  if (*ending != train::Ending::kStopped) BELAY_RETURN_IF_ERROR(evaluate(run, json));
   BELAY_RETURN_IF_ERROR(run.metrics().flush());
-  BELAY_RETURN_IF_ERROR(run.update_manifest(totals_of(run, done ? "done" : "interrupted")));
+  BELAY_RETURN_IF_ERROR(
+      run.update_manifest(ending_of(run, verbs.env, done ? "done" : "interrupted")));
+  run.write_report();
   if (json) {
     print_json(run.manifest());
     return ExitCode::kDone;
   }
-  fmt::print("\nsaved in {}: {} steps, {} tokens\n", run.model_folder(), run.state().step,
-             base::count_text(static_cast<double>(run.state().tokens)));
+  fmt::print("\nsaved in {}: {} steps, {} tokens\nreport   {}\n", run.model_folder(),
+             run.state().step, base::count_text(static_cast<double>(run.state().tokens)),
+             base::join_path(run.arguments().out, "report.html"));
   if (!done) fmt::print("stopped before the end; go on with\n  {}\n", resume_command(run));
   return ExitCode::kDone;
 }
@@ -136,8 +114,8 @@ Result<ExitCode> run_pretrain(Verbs& verbs, const CLI::App& verb, const Pretrain
   }
   BELAY_ASSIGN_OR_RETURN(const train::PretrainOptions options, resolve(a));
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(a.compute));
-  BELAY_ASSIGN_OR_RETURN(ByteCorpus corpus, open_corpus(verbs.env, a));
-  PretrainSession run(verbs, a, options, std::move(corpus), std::move(compute));
+  BELAY_ASSIGN_OR_RETURN(RunData data, open_run_data(verbs.env, a, options));
+  PretrainSession run(verbs, a, options, std::move(data), std::move(compute));
   BELAY_RETURN_IF_ERROR(run.begin(options_json(verb), resume));
   return run_session(run, verbs, typed.json);
 }
@@ -149,10 +127,11 @@ void add_pretrain(Verbs& verbs) {
   auto verb_of_run = std::make_shared<const CLI::App*>(nullptr);
   CLI::App& verb = verbs.add(
       {.name = "pretrain",
-       .about = "Train a model of bytes from nothing",
+       .about = "Train a model, from nothing or from another one on",
        .examples = {"pretrain --max-seconds 60 --out runs/first",
                     "pretrain --depth 4 --steps 2000 --seed 7 --out runs/d4",
-                    "pretrain --data book.txt --optimizer adamw --lr 3e-3",
+                    "pretrain --data shards --depth 4 --schedule wsd --steps 2000 --out runs/a",
+                    "pretrain --data shards --from runs/a/model --lr 1e-3 --out runs/b",
                     "pretrain --resume runs/d4"}},
       [&verbs, arguments, verb_of_run] { return run_pretrain(verbs, **verb_of_run, *arguments); });
   *verb_of_run = &verb;

@@ -1,6 +1,6 @@
 #include "cli/pretrain_options.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -34,6 +34,15 @@ Status check_multiple(std::string_view name, std::int64_t value, std::int64_t of
        .allowed = fmt::format("{}, {}, ...", std::max(of, value / of * of), value / of * of + of)});
 }
 
+Status check_known(std::string_view name, const std::string& value,
+                   std::initializer_list<std::string_view> known) {
+  if (std::find(known.begin(), known.end(), value) != known.end()) return {};
+  return base::invalid_argument({.where = std::string(name),
+                                 .what = "is not known",
+                                 .seen = base::printable(value),
+                                 .allowed = fmt::format("{}", fmt::join(known, ", "))});
+}
+
 Status check(const PretrainArguments& a) {
   BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--depth", a.depth, 1, 128));
   BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--context", a.context, 2, 1 << 16));
@@ -42,17 +51,22 @@ Status check(const PretrainArguments& a) {
   BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--steps", a.steps, 0, 1'000'000'000));
   BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--warmup", a.warmup, 0, 1'000'000'000));
   BELAY_RETURN_IF_ERROR(check_range("--max-seconds", a.max_seconds, 0.0, 1e9));
+  BELAY_RETURN_IF_ERROR(check_range("--price-per-hour", a.price_per_hour, 0.0, 1e9));
   BELAY_RETURN_IF_ERROR(check_range("--checkpoint-seconds", a.checkpoint_seconds, 0.0, 1e9));
   BELAY_RETURN_IF_ERROR(
       check_range<std::int64_t>("--checkpoint-steps", a.checkpoint_steps, 0, 1'000'000'000));
   BELAY_RETURN_IF_ERROR(check_range("--lr", a.lr, 0.0, 100.0));
   BELAY_RETURN_IF_ERROR(check_range("--muon-lr", a.muon_lr, 0.0, 100.0));
   BELAY_RETURN_IF_ERROR(check_range("--weight-decay", a.weight_decay, 0.0, 100.0));
-  if (a.optimizer == "adamw" || a.optimizer == "muon") return {};
-  return base::invalid_argument({.where = "--optimizer",
-                                 .what = "is not known",
-                                 .seen = base::printable(a.optimizer),
-                                 .allowed = "adamw, muon"});
+  BELAY_RETURN_IF_ERROR(check_range("--clip", a.clip, 0.0, 1e9));
+  BELAY_RETURN_IF_ERROR(check_range("--z-loss", a.z_loss, 0.0, 1.0));
+  BELAY_RETURN_IF_ERROR(check_range("--decay-share", a.decay_share, 0.001, 1.0));
+  BELAY_RETURN_IF_ERROR(check_range("--lr-floor", a.lr_floor, 0.0, 1.0));
+  BELAY_RETURN_IF_ERROR(check_range("--eval-seconds", a.eval_seconds, 0.0, 1e9));
+  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--eval-steps", a.eval_steps, 0, 1'000'000'000));
+  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--eval-tokens", a.eval_tokens, 0, 1LL << 40));
+  BELAY_RETURN_IF_ERROR(check_known("--schedule", a.schedule, {"linear", "cosine", "wsd"}));
+  return check_known("--optimizer", a.optimizer, {"adamw", "muon"});
 }
 
 /// The largest part of a batch, in whole rows, that divides it and is not above the limit.
@@ -66,39 +80,66 @@ std::int64_t micro_of(std::int64_t batch_tokens, std::int64_t context) {
 
 }  // namespace
 
-void add_options(CLI::App& verb, PretrainArguments& a) {
+void add_plan_options(CLI::App& verb, PretrainArguments& a) {
   const auto add = [&verb](const char* name, auto& value, const char* about) {
     return verb.add_option(name, value, about)->capture_default_str();
   };
-  add("--data", a.data, "Text file whose bytes are the tokens; the embedded novels when absent")
-      ->type_name("FILE");
-  add("--out", a.out, "Folder of the run: model/, run.json, metrics.jsonl")->type_name("DIR");
-  add("--resume", a.resume, "Go on with the run in this folder, with its options")
+  add("--data", a.data,
+      "Folder that belay data prepare made, or a text file whose bytes are the tokens; the "
+      "embedded novels when absent")
       ->type_name("DIR");
-  verb.add_flag("--overwrite", a.overwrite, "Replace a run that is in --out");
+  add("--from", a.from, "Go on from the weights of this Hugging Face folder, with its shape")
+      ->type_name("DIR");
   add("--depth", a.depth, "Layers; the width is 64 times as much, and the heads are as many");
   add("--context", a.context, "Tokens of a row");
   add("--batch-tokens", a.batch_tokens, "Tokens of a step; 0: 2048");
   add("--micro-tokens", a.micro_tokens, "Of them computed at a time; 0: at most 16384");
   add("--optimizer", a.optimizer, "adamw, or muon for the hidden matrices and adamw for the rest");
-  add("--lr", a.lr, "Peak of AdamW's learning rate; 0: the optimizer's default");
-  add("--muon-lr", a.muon_lr, "Peak of Muon's learning rate; 0: its default");
-  add("--weight-decay", a.weight_decay, "Of matrices");
-  add("--warmup", a.warmup, "Steps in which the learning rate rises; then it falls to zero");
   add("--steps", a.steps, "Steps of the run, for the same weights every time; 0: by the clock");
   add("--max-seconds", a.max_seconds, "Seconds of training; 0: 60 when no --steps are given");
-  add("--checkpoint-seconds", a.checkpoint_seconds,
-      "Seconds between checkpoints, more where saving would take over 1 % of them; 0: only at the "
-      "end");
-  add("--checkpoint-steps", a.checkpoint_steps,
-      "A checkpoint after every so many steps too; 0: no");
+  add("--eval-seconds", a.eval_seconds,
+      "Seconds between validations with a sample; 0: only at the end");
+  add("--eval-steps", a.eval_steps, "One after every so many steps too; 0: no");
+  add("--eval-tokens", a.eval_tokens,
+      "Tokens of such a validation (the last one takes all); 0: all");
+  add("--price-per-hour", a.price_per_hour, "Of this machine, to plan the money; 0: not known");
   add("--seed", a.seed, "Of weights, batches and the sample");
   verb.add_flag("--json", a.json, "Print the result as one JSON document");
   add_compute_options(verb, a.compute);
 }
 
+void add_options(CLI::App& verb, PretrainArguments& a) {
+  const auto add = [&verb](const char* name, auto& value, const char* about) {
+    return verb.add_option(name, value, about)->capture_default_str();
+  };
+  add("--out", a.out, "Folder of the run: model/, run.json, metrics.jsonl, report.html")
+      ->type_name("DIR");
+  add("--resume", a.resume, "Go on with the run in this folder, with its options")
+      ->type_name("DIR");
+  verb.add_flag("--overwrite", a.overwrite, "Replace a run that is in --out");
+  add_plan_options(verb, a);
+  add("--lr", a.lr, "Peak of AdamW's learning rate; 0: the optimizer's default");
+  add("--muon-lr", a.muon_lr, "Peak of Muon's learning rate; 0: its default");
+  add("--weight-decay", a.weight_decay, "Of matrices");
+  add("--clip", a.clip, "Most that the norm of all gradients may be; 0: no limit");
+  add("--z-loss", a.z_loss, "Weight of the squared log-sum-exp of the logits, as 1e-4; 0: none");
+  add("--warmup", a.warmup, "Steps in which the learning rate rises");
+  add("--schedule", a.schedule, "How it falls: linear, cosine, or wsd, which stays, then falls");
+  add("--decay-share", a.decay_share, "Of the run, in which wsd falls");
+  add("--lr-floor", a.lr_floor, "Learning rate at the end, as a share of the peak");
+  add("--checkpoint-seconds", a.checkpoint_seconds,
+      "Seconds between checkpoints, more where saving would take over 1 % of them; 0: only at the "
+      "end");
+  add("--checkpoint-steps", a.checkpoint_steps,
+      "A checkpoint after every so many steps too; 0: no");
+}
+
 Result<train::PretrainOptions> resolve(const PretrainArguments& a) {
   BELAY_RETURN_IF_ERROR(check(a));
+  if (!a.from.empty() && a.depth != PretrainArguments().depth) {
+    return base::invalid_argument(
+        {.where = "--depth", .what = "does not go with --from, whose model has its own shape"});
+  }
   train::PretrainOptions o;
   o.batch_tokens = a.batch_tokens > 0 ? a.batch_tokens
                                       : std::max(a.context, kBatchTokens / a.context * a.context);
@@ -111,7 +152,12 @@ Result<train::PretrainOptions> resolve(const PretrainArguments& a) {
   o.max_seconds = a.steps == 0 && a.max_seconds == 0 ? kDefaultSeconds : a.max_seconds;
   o.optimizer.muon = a.optimizer == "muon";
   o.optimizer.weight_decay = a.weight_decay;
+  o.optimizer.clip = a.clip;
+  o.z_loss = a.z_loss;
   o.schedule.warmup_steps = a.warmup;
+  o.schedule.curve = *train::parse_curve(a.schedule);
+  o.schedule.decay_share = a.decay_share;
+  o.schedule.floor = a.lr_floor;
   o.schedule.lr = a.lr > 0 ? a.lr : o.optimizer.muon ? kAdamwLrBesideMuon : kAdamwLr;
   o.optimizer.muon_lr_ratio = (a.muon_lr > 0 ? a.muon_lr : kMuonLr) / o.schedule.lr;
   return o;

@@ -9,11 +9,15 @@
 namespace belay::cli {
 
 struct PretrainArguments {
-  std::string data, out = "runs/pretrain", resume, optimizer = "muon";
+  std::string data, out = "runs/pretrain", resume, from, optimizer = "muon", schedule = "linear";
   std::int64_t depth = 3, context = 256, batch_tokens = 0, micro_tokens = 0, warmup = 20;
   std::int64_t steps = 0;
   double lr = 0, muon_lr = 0;  // 0: the optimizer's default
-  double max_seconds = 0, weight_decay = 0.1;
+  double max_seconds = 0, weight_decay = 0.1, clip = 1, z_loss = 0;
+  double decay_share = 0.2, lr_floor = 0;
+  double eval_seconds = 300;
+  std::int64_t eval_steps = 0, eval_tokens = 65536;
+  double price_per_hour = 0;
   double checkpoint_seconds = 60;
   std::int64_t checkpoint_steps = 0;
   std::uint64_t seed = 1;
@@ -22,9 +26,12 @@ struct PretrainArguments {
   ComputeOptions compute;
 };
 
+/// What `belay plan` asks for: data, shape, length, price, machine.
+void add_plan_options(CLI::App& verb, PretrainArguments& arguments);
+/// Those, and what else a run needs.
 void add_options(CLI::App& verb, PretrainArguments& arguments);
 
-/// Every value in its range, and what was left open filled in.
+/// Every value in its range, no two in contradiction, and what was left open filled in.
 base::Result<train::PretrainOptions> resolve(const PretrainArguments& arguments);
 
 }  // namespace belay::cli

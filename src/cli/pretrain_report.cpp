@@ -7,9 +7,9 @@
 #include <span>
 
 #include "base/cpu.h"
-#include "base/hash.h"
 #include "base/units.h"
 #include "base/version.h"
+#include "cli/pretrain_data.h"
 #include "data/bigram.h"
 
 namespace belay::cli {
@@ -24,8 +24,9 @@ std::span<const std::uint8_t> bytes_of(const std::string& text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
-std::string hash_of(const std::string& text) {
-  return base::hex64(base::xxh3_64(std::as_bytes(std::span(text))));
+double bytes_per_token(const data::Dataset& set) {
+  const auto n = static_cast<double>(set.train().n_tokens());
+  return n == 0 ? 0 : static_cast<double>(set.train().n_text_bytes()) / n;
 }
 
 std::string end_text(const train::PretrainOptions& o) {
@@ -39,34 +40,33 @@ std::string end_text(const train::PretrainOptions& o) {
 
 std::string plan_text(const train::PretrainPlan& plan, const model::ModelConfig& config,
                       const train::PretrainOptions& o, const PretrainArguments& a,
-                      const ByteCorpus& corpus, const Compute& compute) {
-  const std::int64_t bytes = plan.state_bytes + plan.step_bytes;
+                      const data::Dataset& set, const Compute& compute) {
   return fmt::format(
       "model    depth {}, {} wide: {} parameters, {} FLOPs a token\n"
-      "data     {}: {} bytes to train on, {} to validate\n"
+      "data     {}: {} tokens to train on, {} to validate, {:.2f} bytes a token\n"
       "run      {}, {} tokens a step in rows of {}, {} at {:.3g}, seed {}\n"
-      "memory   {}: {} weights and optimizer, {} activations\n"
+      "{}\n"
       "machine  {}, {}",
       config.n_layers, config.hidden_size, base::count_text(static_cast<double>(plan.n_params)),
-      base::count_text(plan.flops_per_token), corpus.name, corpus.train.size(), corpus.valid.size(),
-      end_text(o), o.batch_tokens, a.context, a.optimizer, o.schedule.lr, a.seed,
-      base::bytes_text(static_cast<std::uint64_t>(bytes)),
-      base::bytes_text(static_cast<std::uint64_t>(plan.state_bytes)),
-      base::bytes_text(static_cast<std::uint64_t>(plan.step_bytes)), base::cpu_model(),
+      base::count_text(plan.flops_per_token), set.name(), set.train().n_tokens(),
+      set.valid().n_tokens(), bytes_per_token(set), end_text(o), o.batch_tokens, a.context,
+      a.optimizer, o.schedule.lr, a.seed, train::cost_text(plan), base::cpu_model(),
       compute.text());
 }
 
-Comparison compare(const ByteCorpus& corpus, const train::ByteValidation& validation) {
+Comparison compare(const data::Dataset& set, bool embedded, const train::Validation& validation) {
   Comparison c;
   c.model = validation.bits_per_byte();
-  c.bigram = data::bigram_bits_per_byte(bytes_of(corpus.train), bytes_of(corpus.valid));
-  if (corpus.embedded) c.xz = kXzOfEmbedded;
+  c.n_bytes = set.valid().n_text_bytes();
+  c.bigram = data::bigram_bits_per_byte(bytes_of(text_of(set, data::Split::kTrain, kMaxCounted)),
+                                        bytes_of(text_of(set, data::Split::kValid, kMaxCounted)));
+  if (embedded) c.xz = kXzOfEmbedded;
   return c;
 }
 
-std::string comparison_text(const Comparison& c, const ByteCorpus& corpus) {
-  std::string text = fmt::format("{:<40}  bits per byte\n",
-                                 fmt::format("on {} bytes of other text", corpus.valid.size()));
+std::string comparison_text(const Comparison& c) {
+  std::string text =
+      fmt::format("{:<40}  bits per byte\n", fmt::format("on {} bytes of other text", c.n_bytes));
   const auto row = [&](std::string_view name, double bits) {
     text += fmt::format("  {:<38}  {:>13.4f}\n", name, bits);
   };
@@ -76,28 +76,9 @@ std::string comparison_text(const Comparison& c, const ByteCorpus& corpus) {
   return text;
 }
 
-Excerpt excerpt_of(std::string_view text, std::size_t n_bytes) {
-  constexpr std::size_t kPrompt = 48;
-  std::size_t begin = text.find('\n', text.size() / 3);
-  begin = begin == std::string_view::npos ? 0 : text.find_first_not_of('\n', begin);
-  if (begin == std::string_view::npos) begin = 0;
-  const std::string_view piece = text.substr(begin, n_bytes + kPrompt);
-  const std::size_t space = piece.find(' ', kPrompt);
-  const std::size_t cut = space == std::string_view::npos ? piece.size() / 2 : space;
-  return {piece.substr(0, cut), piece.substr(cut)};
-}
-
-ordered_json data_json(const ByteCorpus& corpus) {
-  return {{"name", corpus.name},
-          {"train_bytes", corpus.train.size()},
-          {"train_xxh3", hash_of(corpus.train)},
-          {"valid_bytes", corpus.valid.size()},
-          {"valid_xxh3", hash_of(corpus.valid)}};
-}
-
 ordered_json manifest_of(const std::vector<std::string>& command_line, const ordered_json& options,
                          const train::PretrainPlan& plan, const PretrainArguments& arguments,
-                         const ByteCorpus& corpus, const Compute& compute, double started) {
+                         const data::Dataset& set, const Compute& compute, double started) {
   return {{"kind", "pretrain"},
           {"status", "running"},
           {"command", command_line},
@@ -110,12 +91,9 @@ ordered_json manifest_of(const std::vector<std::string>& command_line, const ord
             {"isa", base::isa_name(compute.ctx.isa)},
             {"dtype", tensor::dtype_name(compute.dtype)},
             {"threads", compute.threads->size()}}},
-          {"data", data_json(corpus)},
-          {"model",
-           {{"parameters", plan.n_params},
-            {"flops_per_token", plan.flops_per_token},
-            {"state_bytes", plan.state_bytes},
-            {"step_bytes", plan.step_bytes}}}};
+          {"data", data_json(set)},
+          {"model", {{"parameters", plan.n_params}, {"flops_per_token", plan.flops_per_token}}},
+          {"plan", train::plan_json(plan)}};
 }
 
 }  // namespace belay::cli

@@ -9,45 +9,35 @@
 
 #include "cli/compute.h"
 #include "cli/pretrain_options.h"
-#include "train/byte_validation.h"
+#include "data/dataset.h"
 #include "train/plan.h"
+#include "train/validation.h"
 
 namespace belay::cli {
-
-/// Where the text of a run comes from.
-struct ByteCorpus {
-  std::string name;  // a path, or "embedded novels"
-  std::string train, valid;
-  bool embedded = false;
-};
 
 /// Parameters, FLOPs, memory, machine, batch and end of the run, in a few lines.
 std::string plan_text(const train::PretrainPlan& plan, const model::ModelConfig& config,
                       const train::PretrainOptions& options, const PretrainArguments& arguments,
-                      const ByteCorpus& corpus, const Compute& compute);
+                      const data::Dataset& set, const Compute& compute);
 
-/// Bits per byte of the model beside those of simpler methods.
+/// Bytes of each split that the bigram is counted on.
+inline constexpr std::size_t kMaxCounted = std::size_t{256} << 20;
+
+/// Bits per byte of the model on the validation text beside those of simpler methods.
 struct Comparison {
   double model = 0, bigram = 0;
   std::optional<double> xz;
+  std::int64_t n_bytes = 0;
 };
-Comparison compare(const ByteCorpus& corpus, const train::ByteValidation& validation);
-std::string comparison_text(const Comparison& comparison, const ByteCorpus& corpus);
-
-/// A piece of the validation text: the words that a sample starts from, and how the text goes on.
-struct Excerpt {
-  std::string_view prompt, continuation;
-};
-Excerpt excerpt_of(std::string_view text, std::size_t n_bytes);
-
-/// The texts by name, size and hash.
-nlohmann::ordered_json data_json(const ByteCorpus& corpus);
+/// embedded: the data are the embedded novels, for which the figure of xz is known.
+Comparison compare(const data::Dataset& set, bool embedded, const train::Validation& validation);
+std::string comparison_text(const Comparison& comparison);
 
 /// The manifest of a run at its start: run.json.
 nlohmann::ordered_json manifest_of(const std::vector<std::string>& command_line,
                                    const nlohmann::ordered_json& options,
                                    const train::PretrainPlan& plan,
-                                   const PretrainArguments& arguments, const ByteCorpus& corpus,
+                                   const PretrainArguments& arguments, const data::Dataset& set,
                                    const Compute& compute, double started);
 
 }  // namespace belay::cli

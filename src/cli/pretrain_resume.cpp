@@ -22,8 +22,9 @@ using nlohmann::ordered_json;
 const std::set<std::string> kOfTheCommand = {"help", "config",    "resume",
                                              "out",  "overwrite", "json"};
 /// May differ without a change of the result.
-const std::set<std::string> kHarmless = {"threads", "isa", "data", "checkpoint-seconds",
-                                         "checkpoint-steps"};
+const std::set<std::string> kHarmless = {
+    "threads",      "isa",        "data",        "checkpoint-seconds", "checkpoint-steps",
+    "eval-seconds", "eval-steps", "eval-tokens", "price-per-hour"};
 
 bool same_value(const std::string& a, const std::string& b) {
   if (a == b) return true;
@@ -138,7 +139,11 @@ ordered_json identity_of(const PretrainArguments& a, const train::PretrainOption
             {"muon_lr_ratio", o.optimizer.muon_lr_ratio},
             {"weight_decay", o.optimizer.weight_decay},
             {"clip", o.optimizer.clip},
+            {"z_loss", o.z_loss},
             {"warmup_steps", o.schedule.warmup_steps},
+            {"schedule", a.schedule},
+            {"decay_share", o.schedule.decay_share},
+            {"lr_floor", o.schedule.floor},
             {"steps", o.steps},
             {"schedule_seconds", o.steps > 0 ? 0 : o.max_seconds},
             {"dtype", tensor::dtype_name(compute.dtype)}}},

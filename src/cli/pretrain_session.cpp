@@ -2,9 +2,13 @@
 
 #include <fmt/core.h>
 
-#include "base/progress.h"
+#include "base/hash.h"
 #include "cli/interrupt.h"
+#include "cli/pretrain_plan.h"
 #include "cli/pretrain_resume.h"
+#include "infer/continuation.h"
+#include "model/hf_folder.h"
+#include "report/run_report.h"
 
 namespace belay::cli {
 namespace {
@@ -13,8 +17,9 @@ using base::Result;
 using base::Status;
 using nlohmann::ordered_json;
 
-constexpr std::int64_t kVocab = 256;
 constexpr double kMostOfTheTime = 0.01;  // that saving may take
+constexpr double kSampleTemperature = 0.8;
+constexpr std::int64_t kSampleBytes = 200;  // of a sample along the way
 
 /// Runs that a person might still want are not destroyed unasked.
 Status check_empty(const train::RunFolder& folder, bool overwrite) {
@@ -26,53 +31,86 @@ Status check_empty(const train::RunFolder& folder, bool overwrite) {
                            folder.path())});
 }
 
+/// Bytes that may end within a character, as JSON takes them.
+std::string utf8_text(const std::string& bytes) {
+  const std::string quoted =
+      ordered_json(bytes).dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return ordered_json::parse(quoted).get<std::string>();
+}
+
 }  // namespace
 
 ordered_json PretrainSession::identity() const {
-  ordered_json data = data_json(corpus_);
-  data.erase("name");  // the same data may lie elsewhere
+  // The same data may lie elsewhere: the path is no part of it.
+  const ordered_json data = {{"fingerprint", base::hex64(data_.set.fingerprint())}};
   return identity_of(arguments_, options_, data, compute_);
 }
 
-Status PretrainSession::make_model() {
+Result<model::ModelConfig> PretrainSession::choose_config(bool resume) {
+  PretrainArguments a = arguments_;
+  const std::string own = base::join_path(a.out, "model");
+  const bool saved = resume && verbs_.env.exists(base::join_path(own, "config.json"));
+  if (!a.from.empty() && saved) a.from = own;
+  return config_of_run(verbs_.env, a, data_.set);
+}
+
+Status PretrainSession::make_model(bool resume) {
   base::Env& env = verbs_.env;
-  config_ = train::config_of_depth(arguments_.depth, kVocab, arguments_.context);
+  BELAY_ASSIGN_OR_RETURN(config_, choose_config(resume));
   BELAY_ASSIGN_OR_RETURN(
       plan_, train::plan_state(env, config_, compute_.dtype, arguments_.context, options_));
+  plan_.price_per_hour = arguments_.price_per_hour;
   model_.emplace(config_, compute_.dtype, true, arguments_.context);
   BELAY_RETURN_IF_ERROR(
       train::plan_step(compute_.ctx, env, *model_, arguments_.context, options_, plan_));
-  optimizer_.emplace(*model_, options_.optimizer);
+  return {};
+}
+
+/// Before the first step: drawn, or those of another model.
+Status PretrainSession::first_weights() {
+  checkpoints_.emplace(verbs_.env, arguments_.out, identity());
+  if (arguments_.from.empty()) {
+    model_->initialize(compute_.ctx, arguments_.seed);
+    return {};
+  }
+  BELAY_ASSIGN_OR_RETURN(const model::LoadedModel loaded,
+                         model::load_hf_folder(verbs_.env, arguments_.from));
+  model_->load(compute_.ctx, loaded.weights);
   return {};
 }
 
 Status PretrainSession::begin(ordered_json options, bool resume) {
-  BELAY_RETURN_IF_ERROR(make_model());
+  BELAY_RETURN_IF_ERROR(make_model(resume));
   BELAY_ASSIGN_OR_RETURN(folder_, train::RunFolder::open(verbs_.env, arguments_.out));
   BELAY_RETURN_IF_ERROR(resume ? begin_resumed() : begin_new(std::move(options)));
   BELAY_ASSIGN_OR_RETURN(metrics_, train::Metrics::open(verbs_.env, folder_->metrics_path(),
                                                         plan_.flops_per_token, state_));
+  if (!data_.bytes) {
+    BELAY_RETURN_IF_ERROR(data_.set.tokenizer().save(verbs_.env, folder_->model_folder()));
+  }
   next_save_ = state_.seconds + arguments_.checkpoint_seconds;
-  verbs_.log.info("{}", plan_text(plan_, config_, options_, arguments_, corpus_, compute_));
+  next_evaluation_ = state_.seconds + arguments_.eval_seconds;
+  verbs_.log.info("{}", plan_text(plan_, config_, options_, arguments_, data_.set, compute_));
   if (resume) verbs_.log.info("resume   {} from step {}", arguments_.out, state_.step);
   return {};
 }
 
 Status PretrainSession::begin_new(ordered_json options) {
   BELAY_RETURN_IF_ERROR(check_empty(*folder_, arguments_.overwrite));
+  BELAY_RETURN_IF_ERROR(first_weights());  // they may be those of the run that is replaced
   BELAY_RETURN_IF_ERROR(folder_->clear());
-  manifest_ = manifest_of(verbs_.command_line, options, plan_, arguments_, corpus_, compute_,
+  measure_time(verbs_.env, compute_, *model_, arguments_, options_, data_.set, plan_);
+  optimizer_.emplace(*model_, options_.optimizer);
+  manifest_ = manifest_of(verbs_.command_line, options, plan_, arguments_, data_.set, compute_,
                           verbs_.env.wall_seconds());
-  BELAY_RETURN_IF_ERROR(folder_->write_manifest(manifest_));
-  model_->initialize(compute_.ctx, arguments_.seed);
-  checkpoints_.emplace(verbs_.env, arguments_.out, identity());
-  return {};
+  return folder_->write_manifest(manifest_);
 }
 
 Status PretrainSession::begin_resumed() {
   BELAY_ASSIGN_OR_RETURN(const base::JsonReader manifest,
                          train::read_run_manifest(verbs_.env, arguments_.out));
   manifest_ = ordered_json::parse(manifest.node().dump());
+  optimizer_.emplace(*model_, options_.optimizer);
   auto saved = train::read_saved_state(verbs_.env, arguments_.out);
   if (saved.ok()) {
     BELAY_RETURN_IF_ERROR(check_same_run(saved->run, identity(), arguments_.out));
@@ -82,8 +120,7 @@ Status PretrainSession::begin_resumed() {
     BELAY_RETURN_IF_ERROR(load(*saved));
   } else if (saved.status().code() == base::Code::kNotFound) {
     verbs_.log.warn("{} has no checkpoint yet: it begins again", arguments_.out);
-    model_->initialize(compute_.ctx, arguments_.seed);
-    checkpoints_.emplace(verbs_.env, arguments_.out, identity());
+    BELAY_RETURN_IF_ERROR(first_weights());
   } else {
     return saved.status();
   }
@@ -119,6 +156,12 @@ Status PretrainSession::update_manifest(const ordered_json& fields) {
   return folder_->write_manifest(manifest_);
 }
 
+void PretrainSession::write_report() {
+  add_metrics(metrics_->flush());
+  const Status written = report::write_run_report(verbs_.env, arguments_.out);
+  if (!written.ok()) warn("no report: " + written.message());
+}
+
 void PretrainSession::save_if_due(const train::StepInfo& info) {
   const std::int64_t every = arguments_.checkpoint_steps;
   const bool by_steps = every > 0 && info.step % every == 0;
@@ -126,23 +169,105 @@ void PretrainSession::save_if_due(const train::StepInfo& info) {
   if ((!by_steps && !by_clock) || info.progress >= 1) return;
   const double begin = verbs_.env.steady_seconds();
   if (const Status saved = checkpoints_->save(*model_, *optimizer_, state_); !saved.ok()) {
-    verbs_.log.warn("no checkpoint at step {}: {}", info.step, saved.message());
+    warn(fmt::format("no checkpoint at step {}: {}", info.step, saved.message()));
   }
+  write_report();
   const double took = verbs_.env.steady_seconds() - begin;
   next_save_ = info.seconds + std::max(arguments_.checkpoint_seconds, took / kMostOfTheTime);
 }
 
-Status PretrainSession::after_step(const train::StepInfo& info) {
-  const Status logged = metrics_->log(info);
-  if (!logged.ok() && !metrics_fail_) verbs_.log.warn("{}", logged.message());
-  metrics_fail_ = !logged.ok();
-  save_if_due(info);
+Result<train::Validation> PretrainSession::validate(std::int64_t max_tokens) {
+  return train::validate(compute_.ctx, verbs_.env, *model_, data_.set, arguments_.context,
+                         max_tokens);
+}
+
+std::string PretrainSession::continue_text(const std::string& prompt, std::int64_t n_bytes) {
+  const text::Tokenizer& tokenizer = data_.set.tokenizer();
+  std::vector<std::int32_t> ids;
+  tokenizer.encode(prompt, ids);
+  if (ids.empty()) return "";
+  infer::Generator generator(compute_.ctx, *model_, arguments_.context);
+  infer::ContinuationOptions options{
+      .max_tokens = n_bytes,
+      .vocab_size = tokenizer.vocab_size(),
+      .sampler = {.temperature = kSampleTemperature, .seed = arguments_.seed}};
+  if (const auto end = tokenizer.end_of_text()) options.stop_ids = {*end};
+  std::int64_t written = 0;
+  const infer::Continuation made =
+      infer::continue_ids(generator, ids, options, [&](std::int32_t id) {
+        written += static_cast<std::int64_t>(tokenizer.token_bytes(id).size());
+        return written < n_bytes;
+      });
+  return tokenizer.decode(made.ids);
+}
+
+Status PretrainSession::evaluate_if_due(const train::StepInfo& info) {
+  const std::int64_t every = arguments_.eval_steps;
+  const bool by_steps = every > 0 && info.step % every == 0;
+  const bool by_clock = arguments_.eval_seconds > 0 && info.seconds >= next_evaluation_;
+  if ((!by_steps && !by_clock) || info.progress >= 1) return {};
+  next_evaluation_ = info.seconds + arguments_.eval_seconds;
+  if (data_.set.valid().n_tokens() > 1) {
+    BELAY_ASSIGN_OR_RETURN(const train::Validation v, validate(arguments_.eval_tokens));
+    add_metrics(metrics_->add({{"step", info.step},
+                               {"tokens", info.tokens},
+                               {"seconds", info.seconds},
+                               {"val_loss", v.nats_per_token()},
+                               {"val_bpb", v.bits_per_byte()}}));
+  }
+  const Excerpt excerpt = excerpt_of(data_.set, static_cast<std::size_t>(kSampleBytes));
+  add_metrics(metrics_->add({{"step", info.step},
+                             {"tokens", info.tokens},
+                             {"prompt", utf8_text(excerpt.prompt)},
+                             {"sample", utf8_text(continue_text(excerpt.prompt, kSampleBytes))}}));
   return {};
 }
 
+/// What is not as it should be: told at once, and kept with the metrics.
+void PretrainSession::tell_events(const train::StepInfo& info, const train::TrainingData& data) {
+  if (!info.skipped && !info.spike) return;
+  std::string message;
+  if (info.skipped) {
+    message =
+        fmt::format("the gradient of {} is not finite: the step is skipped; its rows begin at {}",
+                    info.not_finite, data.locate_row(info.first_row));
+  } else {
+    message = fmt::format("the loss {:.3f} is far above the {:.3f} of late; highest in", info.loss,
+                          state_.loss.mean);
+    for (const train::RowLoss& row : info.worst) {
+      if (row.row < 0) continue;
+      message += fmt::format(" [{}: {:.3f}]", data.locate_row(row.row), row.loss);
+    }
+  }
+  warn(fmt::format("step {}: {}", info.step, message));
+  add_metrics(metrics_->add({{"step", info.step},
+                             {"tokens", info.tokens},
+                             {"event", info.skipped ? "skipped step" : "loss spike"},
+                             {"message", message}}));
+}
+
+/// Metrics that cannot be written are no reason to stop: told once, and tried again.
+void PretrainSession::add_metrics(const Status& written) {
+  if (!written.ok() && !metrics_fail_) warn(written.message());
+  metrics_fail_ = !written.ok();
+}
+
+/// In place of the progress line, which comes again.
+void PretrainSession::warn(const std::string& message) {
+  if (progress_) progress_->clear();
+  verbs_.log.warn("{}", message);
+}
+
+void PretrainSession::after_step(const train::StepInfo& info, const train::TrainingData& data) {
+  tell_events(info, data);
+  add_metrics(metrics_->log(info));
+  save_if_due(info);
+}
+
 Result<train::Ending> PretrainSession::train() {
-  const data::ByteBatches batches(corpus_.train, arguments_.context, arguments_.seed);
-  base::Progress progress(verbs_.env);
+  const data::Batches batches(data_.set.train(), arguments_.context, arguments_.seed);
+  const train::TrainingData data{data_.set, batches};
+  base::Progress& progress = progress_.emplace(verbs_.env);
   const train::LoopState first = state_;
   train::StepInfo last;
   const auto shown = [&](const std::string& counter) {
@@ -155,21 +280,17 @@ Result<train::Ending> PretrainSession::train() {
     return options_.steps > 0 ? fmt::format("step {}/{}", state_.step, options_.steps)
                               : fmt::format("step {}", state_.step);
   };
-  const auto ending =
-      train::pretrain(compute_.ctx, verbs_.env, *model_, *optimizer_, batches, options_, state_,
-                      interrupted(), [&](const train::StepInfo& info) -> Status {
-                        last = info;
-                        if (info.skipped) {
-                          progress.clear();
-                          verbs_.log.warn("step {} skipped: the gradient of {} is not finite",
-                                          info.step, info.not_finite);
-                        }
-                        if (info.progress < 1) progress.update(shown(counter()));
-                        return after_step(info);
-                      });
+  const auto on_step = [&](const train::StepInfo& info) -> Status {
+    last = info;
+    after_step(info, data);
+    if (info.progress < 1) progress.update(shown(counter()));
+    return evaluate_if_due(info);
+  };
+  const auto ending = train::pretrain(compute_.ctx, verbs_.env, *model_, *optimizer_, data,
+                                      options_, state_, interrupted(), on_step);
   if (!ending.ok()) {
     const Status saved = checkpoints_->finish(*model_);
-    if (!saved.ok()) verbs_.log.warn("{}", saved.message());
+    if (!saved.ok()) warn(saved.message());
     return ending.status();
   }
   last.progress = 1;

@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/progress.h"
+#include "cli/pretrain_data.h"
 #include "cli/pretrain_report.h"
 #include "cli/verbs.h"
 #include "train/checkpoint.h"
@@ -15,11 +17,11 @@ namespace belay::cli {
 class PretrainSession {
  public:
   PretrainSession(Verbs& verbs, const PretrainArguments& arguments,
-                  const train::PretrainOptions& options, ByteCorpus corpus, Compute compute)
+                  const train::PretrainOptions& options, RunData data, Compute compute)
       : verbs_(verbs),
         arguments_(arguments),
         options_(options),
-        corpus_(std::move(corpus)),
+        data_(std::move(data)),
         compute_(std::move(compute)) {}
 
   /// Plans, takes the memory, and opens the folder: an empty one, or that of the run to resume.
@@ -27,31 +29,44 @@ class PretrainSession {
   /// Trains to the end with a progress line, metrics and checkpoints. Ends with a checkpoint.
   base::Result<train::Ending> train();
 
+  /// Of the first max_tokens of the validation split (0: all).
+  base::Result<train::Validation> validate(std::int64_t max_tokens);
+  /// About n_bytes that the model writes after the prompt.
+  std::string continue_text(const std::string& prompt, std::int64_t n_bytes);
+
   /// Replaces fields of the manifest and writes it.
   base::Status update_manifest(const nlohmann::ordered_json& fields);
 
+  /// Writes report.html. A failure is told and is no failure of the run.
+  void write_report();
+
   const nlohmann::ordered_json& manifest() const { return manifest_; }
   const PretrainArguments& arguments() const { return arguments_; }
-  const ByteCorpus& corpus() const { return corpus_; }
+  const RunData& data() const { return data_; }
   const train::LoopState& state() const { return state_; }
-  const model::Model& model() const { return *model_; }
+  const train::PretrainPlan& plan() const { return plan_; }
   train::Metrics& metrics() { return *metrics_; }
-  base::Context& ctx() { return compute_.ctx; }
   std::string model_folder() const { return folder_->model_folder(); }
 
  private:
-  base::Status make_model();
+  base::Result<model::ModelConfig> choose_config(bool resume);
+  base::Status make_model(bool resume);
+  base::Status first_weights();
   base::Status begin_new(nlohmann::ordered_json options);
   base::Status begin_resumed();
   base::Status load(const train::SavedState& saved);
   nlohmann::ordered_json identity() const;
-  base::Status after_step(const train::StepInfo& info);
+  void after_step(const train::StepInfo& info, const train::TrainingData& data);
+  void tell_events(const train::StepInfo& info, const train::TrainingData& data);
+  void warn(const std::string& message);
+  void add_metrics(const base::Status& written);
   void save_if_due(const train::StepInfo& info);
+  base::Status evaluate_if_due(const train::StepInfo& info);
 
   Verbs& verbs_;
   PretrainArguments arguments_;
   train::PretrainOptions options_;
-  ByteCorpus corpus_;
+  RunData data_;
   Compute compute_;
   model::ModelConfig config_;
   train::PretrainPlan plan_;
@@ -60,9 +75,10 @@ class PretrainSession {
   std::optional<train::RunFolder> folder_;
   std::optional<train::Checkpointer> checkpoints_;
   std::optional<train::Metrics> metrics_;
+  std::optional<base::Progress> progress_;  // while it trains
   nlohmann::ordered_json manifest_;
   train::LoopState state_;
-  double next_save_ = 0;  // in seconds of training
+  double next_save_ = 0, next_evaluation_ = 0;  // in seconds of training
   bool metrics_fail_ = false;
 };
 

@@ -1,48 +1,28 @@
-// belay score: log-probabilities of given token ids under a model.
+// belay score: log-probabilities of given token ids, or of a text, under a model.
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <optional>
 
-#include "base/cpu.h"
-#include "cli/compute.h"
-#include "cli/verbs.h"
+#include "cli/score_file.h"
+#include "cli/text_model.h"
 #include "data/token_ids.h"
-#include "model/hf_folder.h"
-#include "model/score.h"
 
 namespace belay::cli {
 namespace {
 
 using nlohmann::ordered_json;
 
-struct Options {
-  std::string model, ids;
-  model::ScoreOptions score;
-  ComputeOptions compute;
-  bool json = false;
-};
-
-double nats_of(const std::vector<float>& logprobs) {
-  double nats = 0;
-  for (const float p : logprobs) nats -= static_cast<double>(p);
-  return nats;
-}
+using Options = ScoreArguments;
 
 ordered_json mean(double nats, std::size_t n) {
   return n == 0 ? ordered_json() : ordered_json(nats / static_cast<double>(n));
 }
 
-/// The shortest decimal number that reads back as this float.
-double short_decimal(float value) { return std::stod(fmt::format("{}", value)); }
-
 ordered_json document_json(const std::vector<std::int32_t>& tokens,
                            const std::vector<float>& logprobs) {
-  ordered_json list = {nullptr};
-  for (const float p : logprobs) list.push_back(short_decimal(p));
   return {{"tokens", tokens},
-          {"logprobs", std::move(list)},
+          {"logprobs", logprobs_json(logprobs)},
           {"nats_per_token", mean(nats_of(logprobs), logprobs.size())},
           {"n_tokens", tokens.size()}};
 }
@@ -79,11 +59,14 @@ void print_text(const data::TokenIds& ids, const std::vector<std::vector<float>>
 
 base::Status check_options(const Options& o) {
   constexpr std::int64_t kMost = 1 << 20;
-  if (o.ids.empty()) {
-    return base::invalid_argument({.what = "no ids were given", .next = "use --ids FILE.json"});
+  if (o.ids.empty() == o.file.empty()) {
+    return base::invalid_argument(
+        {.what = o.ids.empty() ? "nothing to score was given" : "--file and --ids were both given",
+         .next = "use --file TEXT, or --ids FILE.json"});
   }
-  for (const auto& [name, value, least] :
-       {std::tuple{"--piece", o.score.piece, 0}, {"--batch-tokens", o.score.batch_tokens, 1}}) {
+  for (const auto& [name, value, least] : {std::tuple{"--piece", o.score.piece, 0},
+                                           {"--batch-tokens", o.score.batch_tokens, 1},
+                                           {"--context", o.context, 0}}) {
     if (value >= least && value <= kMost) continue;
     return base::invalid_argument({.where = name,
                                    .what = "is out of range",
@@ -93,37 +76,34 @@ base::Status check_options(const Options& o) {
   return {};
 }
 
-base::Result<ExitCode> run(Verbs& verbs, const Options& o) {
-  BELAY_RETURN_IF_ERROR(check_options(o));
+base::Result<ExitCode> run_ids(Verbs& verbs, const Options& o) {
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
-  std::optional<model::Model> model;
-  data::TokenIds ids;
-  {
-    BELAY_ASSIGN_OR_RETURN(const model::LoadedModel loaded,
-                           model::load_hf_folder(verbs.env, o.model));
-    const model::ModelConfig& config = loaded.config;
-    BELAY_ASSIGN_OR_RETURN(ids, data::read_token_ids(verbs.env, o.ids,
-                                                     {.vocab_size = config.vocab_size,
-                                                      .longest = config.max_position}));
-    BELAY_RETURN_IF_ERROR(model::check_model_fits(verbs.env, config, compute.dtype, false));
-    std::size_t longest = 0;
-    for (const auto& document : ids.documents) longest = std::max(longest, document.size());
-    model.emplace(config, compute.dtype, false, static_cast<std::int64_t>(longest));
-    model->load(compute.ctx, loaded.weights);
-  }
-  verbs.log.info("{}: {} parameters, {}", o.model, model->config().n_params(), compute.text());
+  BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, o.model));
+  BELAY_ASSIGN_OR_RETURN(model::LoadedModel loaded, model::load_hf_folder(verbs.env, path));
+  BELAY_ASSIGN_OR_RETURN(const data::TokenIds ids,
+                         data::read_token_ids(verbs.env, o.ids,
+                                              {.vocab_size = loaded.config.vocab_size,
+                                               .longest = loaded.config.max_position}));
+  std::size_t longest = 0;
+  for (const auto& document : ids.documents) longest = std::max(longest, document.size());
+  BELAY_ASSIGN_OR_RETURN(const model::Model model, make_model(verbs.env, compute, std::move(loaded),
+                                                              static_cast<std::int64_t>(longest)));
+  verbs.log.info("{}: {} parameters, {}", o.model, model.config().n_params(), compute.text());
   BELAY_ASSIGN_OR_RETURN(const auto scores,
-                         model::score(compute.ctx, verbs.env, *model, ids.documents, o.score));
+                         model::score(compute.ctx, verbs.env, model, ids.documents, o.score));
   if (!o.json) {
     print_text(ids, scores);
     return ExitCode::kDone;
   }
   ordered_json report = report_json(ids, scores);
-  report["model"] = o.model;
-  report["dtype"] = tensor::dtype_name(compute.dtype);
-  report["isa"] = base::isa_name(compute.ctx.isa);
+  add_model(report, o, compute);
   print_json(report);
   return ExitCode::kDone;
+}
+
+base::Result<ExitCode> run(Verbs& verbs, const Options& o) {
+  BELAY_RETURN_IF_ERROR(check_options(o));
+  return o.file.empty() ? run_ids(verbs, o) : score_file(verbs, o);
 }
 
 }  // namespace
@@ -131,16 +111,25 @@ base::Result<ExitCode> run(Verbs& verbs, const Options& o) {
 void add_score(Verbs& verbs) {
   auto options = std::make_shared<Options>();
   Options& o = *options;
-  CLI::App& verb = verbs.add({.name = "score",
-                              .about = "Log-probabilities of given token ids under a model",
-                              .examples = {"score runs/first/model --ids ids.json --json",
-                                           "score model --ids ids.json --piece 128 --dtype f32"}},
-                             [&verbs, options] { return run(verbs, *options); });
-  verb.add_option("model", o.model, "Hugging Face folder, or a .safetensors file in one")
+  CLI::App& verb =
+      verbs.add({.name = "score",
+                 .about = "Log-probabilities of a text, or of given token ids, under a model",
+                 .examples = {"score runs/a/model --file other.txt --json",
+                              "score runs/a/model --ids ids.json --json",
+                              "score model --file book.txt --context 1024 --dtype f32"}},
+                [&verbs, options] { return run(verbs, *options); });
+  verb.add_option("model", o.model, "Hugging Face folder, a .safetensors file in one, or a run")
       ->required()
-      ->type_name("MODEL");
+      ->type_name("MODEL|RUN");
+  verb.add_option("--file", o.file, "Text in UTF-8, one document, for the model's tokenizer")
+      ->type_name("FILE");
   verb.add_option("--ids", o.ids, "JSON: an array of ids, or an array of such arrays (documents)")
       ->type_name("FILE");
+  verb.add_option(
+          "--context", o.context,
+          "Of --file: tokens of a window, where the text is longer; 0: the model's most, up "
+          "to 4096")
+      ->capture_default_str();
   verb.add_option("--piece", o.score.piece,
                   "Tokens computed at a time against cached keys and values; 0: whole documents")
       ->capture_default_str();

@@ -63,8 +63,10 @@ void print_json(const nlohmann::ordered_json& document);
 
 void add_bench(Verbs& verbs);
 void add_data(Verbs& verbs);
+void add_plan(Verbs& verbs);
 void add_pretrain(Verbs& verbs);
 void add_runs(Verbs& verbs);
+void add_sample(Verbs& verbs);
 void add_score(Verbs& verbs);
 void add_tokenizer(Verbs& verbs);
 

@@ -63,6 +63,7 @@ void head_chunk(base::Context& ctx, const HeadViews& v, std::int64_t first, std:
                 .vocab = v.vocab,
                 .target = v.targets.i32()[t],
                 .weight = v.weight ? v.weight.f32()[t] : 0,
+                .z_loss = v.z_loss,
                 .logprob = v.logprob.f32() + t,
                 .out = out});
       if (out != nullptr) {  // the padding columns enter products as zeros
@@ -74,7 +75,8 @@ void head_chunk(base::Context& ctx, const HeadViews& v, std::int64_t first, std:
 
 class Head final : public tensor::Op {
  public:
-  Head(std::int64_t vocab, bool loss) : vocab_(vocab), loss_(loss) {}
+  Head(std::int64_t vocab, bool loss, float z_loss = 0)
+      : vocab_(vocab), loss_(loss), z_loss_(z_loss) {}
   std::string_view name() const override { return loss_ ? "cross_entropy" : "logprob_gather"; }
   bool is_loss() const override { return loss_; }
   // in: h, master, packed forward, packed backward, targets, weight (loss).  out: logprob, loss
@@ -123,6 +125,7 @@ class Head final : public tensor::Op {
     v.targets = c.in[4];
     v.logprob = c.out.empty() ? View{} : c.out[0];
     if (loss_) v.weight = c.in[5];
+    v.z_loss = z_loss_;
     v.scratch = c.scratch;
     v.vocab = vocab_;
     return v;
@@ -137,6 +140,7 @@ class Head final : public tensor::Op {
   }
   std::int64_t vocab_;
   bool loss_;
+  float z_loss_;
 };
 
 class Logits final : public tensor::Op {
@@ -205,12 +209,12 @@ void logits(base::Context& ctx, const View& h, const View& forward, const View& 
 }
 
 Loss cross_entropy(tensor::Tape& tape, tensor::Id h, const Matrix& head, tensor::Id targets,
-                   tensor::Id weight) {
+                   tensor::Id weight, float z_loss) {
   const tensor::Id logprob = tape.make({tape.value(h).shape[0]}, DType::kF32);
   const tensor::Id loss = tape.make({1}, DType::kF32);
   tape.keep(logprob);
   tape.keep(loss);
-  tape.call(std::make_shared<Head>(tape.value(head.master).shape[0], true),
+  tape.call(std::make_shared<Head>(tape.value(head.master).shape[0], true, z_loss),
             {h, head.master, head.forward, head.backward, targets, weight}, {logprob, loss});
   return {loss, logprob};
 }

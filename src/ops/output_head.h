@@ -2,6 +2,9 @@
 //   cross_entropy:    loss = -sum_t weight_t log p_t; forward and backward are one pass, which
 //   writes dh and
 //                     adds to dE.
+//                     With z_loss z, dh and dE are also of sum_t weight_t z Z_t^2, Z_t the row's
+//                     log-sum-exp, which keeps logits from drifting; the loss that is reported
+//                     stays -log p. Chowdhery et al., "PaLM", 2022, section 5 (z = 1e-4).
 //   logprob_gather:   log p_t of given ids; backward takes d log p and computes the logits again.
 // Both, and scoring, use one function for the logits and one order of the log-sum-exp. Rows are
 // taken in chunks; a worker holds the f32 logits of one chunk, at most kHeadRows x V.
@@ -31,6 +34,7 @@ struct HeadViews {
   tensor::View dh;        // [T, C] or absent
   tensor::View dw;        // f32 [V, C] or absent
   bool add_dw = false;
+  float z_loss = 0;
   std::byte* scratch = nullptr;
   std::int64_t vocab = 0;
 };
@@ -46,9 +50,9 @@ void logits(base::Context& ctx, const tensor::View& h, const tensor::View& forwa
 struct Loss {
   tensor::Id loss, logprob;  // f32 [1], f32 [T]
 };
-/// weight: f32 [T], each token's share of the loss (1 / tokens for the mean).
+/// weight: f32 [T], each token's share of the loss (1 / tokens for the mean). z_loss: at least 0.
 Loss cross_entropy(tensor::Tape& tape, tensor::Id h, const Matrix& head, tensor::Id targets,
-                   tensor::Id weight);
+                   tensor::Id weight, float z_loss = 0);
 tensor::Id logprob_gather(tensor::Tape& tape, tensor::Id h, const Matrix& head, tensor::Id targets);
 tensor::Id logits(tensor::Tape& tape, tensor::Id h, const Matrix& head);
 

@@ -1,6 +1,8 @@
 // The section that says what a run was: sections.h.
 #include <fmt/core.h>
 
+#include <cmath>
+
 #include "base/units.h"
 #include "report/html.h"
 #include "report/sections.h"
@@ -38,17 +40,30 @@ std::string command_of(const json& manifest) {
   return text;
 }
 
-/// The plain fields of an object, "name value, name value".
-std::string listed(const json& manifest, const char* key) {
-  const auto object = manifest.find(key);
-  if (object == manifest.end() || !object->is_object()) return "";
+/// A field as a person reads it: sizes with their unit, large numbers short.
+std::string field_text(std::string_view name, const json& value) {
+  if (!value.is_number()) return value_text(value);
+  const double number = value.get<double>();
+  const bool bytes = (name.ends_with("_bytes") || name == "bytes") && number >= 0 && number < 1e18;
+  if (bytes) return base::bytes_text(static_cast<std::uint64_t>(number));
+  return std::fabs(number) >= 1e5 ? base::count_text(number) : fmt::format("{:.6g}", number);
+}
+
+/// The plain fields of an object and of those in it, "name value, name value".
+std::string listed(const json& object, const std::string& before = "") {
   std::string text;
-  for (const auto& [name, value] : object->items()) {
-    const std::string plain = value_text(value);
-    if (plain.empty()) continue;
-    std::string spaced = name;
+  const auto add = [&text](const std::string& part) {
+    if (!part.empty()) text += (text.empty() ? "" : ", ") + part;
+  };
+  if (!object.is_object()) return text;
+  for (const auto& [name, value] : object.items()) {
+    std::string spaced = before + name;
     for (char& c : spaced) c = c == '_' ? ' ' : c;
-    text += (text.empty() ? "" : ", ") + spaced + " " + plain;
+    if (value.is_object() && before.empty()) {
+      add(listed(value, name + " "));
+    } else if (const std::string plain = field_text(name, value); !plain.empty()) {
+      add(spaced + " " + plain);
+    }
   }
   return text;
 }
@@ -76,9 +91,10 @@ std::string facts_section(const RunRecord& run) {
   if (const std::string command = command_of(run.manifest); !command.empty()) {
     html += fmt::format("<dt>Command</dt><dd><code>{}</code></dd>\n", escape(command));
   }
-  add("Model", listed(run.manifest, "model"));
-  add("Data", listed(run.manifest, "data"));
-  add("Machine", listed(run.manifest, "machine"));
+  for (const auto& [name, key] :
+       {std::pair{"Model", "model"}, {"Data", "data"}, {"Machine", "machine"}}) {
+    if (run.manifest.contains(key)) add(name, listed(run.manifest[key]));
+  }
   const auto seed = run.manifest.find("seed");
   if (seed != run.manifest.end()) add("Seed", value_text(*seed));
   add("Started", utc_text(number_at(run.manifest, {"started"})));

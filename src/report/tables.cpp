@@ -187,7 +187,10 @@ constexpr std::array<PlanRow, 7> kPlanRows = {{
     {"tokens", "Tokens", "That the model is trained on, repetitions counted", base::count_text},
     {"flops", "FLOPs", "Tokens times what a token costs", base::count_text},
     {"seconds", "Time", "In training, without validation and saving", base::duration_text},
-    {"disk_bytes", "Disk", "The run folder", bytes_of},
+    {"disk_bytes", "Disk",
+     "The run folder: the model and the last two checkpoints, once "
+     "there are two",
+     bytes_of},
     {"price", "Money", "Time in training at the price of an hour that was given", money_text},
 }};
 

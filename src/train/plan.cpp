@@ -4,6 +4,7 @@
 
 #include "base/units.h"
 #include "model/score.h"
+#include "train/checkpoint.h"
 #include "train/step.h"
 
 namespace belay::train {
@@ -25,7 +26,7 @@ std::int64_t step_bytes(base::Context& ctx, const model::Model& model, std::int6
       {.n_tokens = options.micro_tokens, .longest = context, .checkpoint = options.checkpoint});
 }
 
-/// Activations of a validation, which takes place beside the training.
+/// Activations of a validation: windows packed as model::score packs them.
 std::int64_t validation_bytes(base::Context& ctx, const model::Model& model, std::int64_t context) {
   const model::ScoreOptions options;
   const auto n_rows = static_cast<std::size_t>((options.batch_tokens + context - 1) / context);
@@ -33,10 +34,9 @@ std::int64_t validation_bytes(base::Context& ctx, const model::Model& model, std
   return model::score_bytes(ctx, model, model::Documents(n_rows, row), options);
 }
 
-/// The model as f32, and a checkpoint's weights and moments twice: the last two are kept.
+/// The model as f32 and the last two checkpoints.
 std::int64_t disk_bytes(const model::ModelConfig& config, const OptimizerOptions& optimizer) {
-  const std::int64_t weights = 4 * config.n_params();
-  return weights + 2 * (weights + Optimizer::bytes_needed(config, optimizer));
+  return 4 * config.n_params() + 2 * checkpoint_bytes(config, optimizer);
 }
 
 bool fits(base::Env& env, std::int64_t bytes) {
@@ -62,7 +62,7 @@ Result<PretrainPlan> plan_state(base::Env& env, const model::ModelConfig& config
   plan.n_params = config.n_params();
   plan.flops_per_token = config.train_flops_per_token(context);
   plan.state_bytes = state_bytes(config, compute, options.optimizer);
-  plan.other_bytes = static_cast<std::int64_t>(env.peak_rss_bytes());
+  plan.process_bytes = static_cast<std::int64_t>(env.peak_rss_bytes());
   plan.disk_bytes = disk_bytes(config, options.optimizer);
   if (fits(env, plan.state_bytes)) return plan;
   for (std::int64_t depth = config.n_layers - 1; depth > 0; --depth) {
@@ -75,10 +75,9 @@ Result<PretrainPlan> plan_state(base::Env& env, const model::ModelConfig& config
 }
 
 Status plan_step(base::Context& ctx, base::Env& env, const model::Model& model,
-                 std::int64_t context, const PretrainOptions& options, PretrainPlan& plan,
-                 std::int64_t data_bytes) {
+                 std::int64_t context, const PretrainOptions& options, PretrainPlan& plan) {
   plan.step_bytes = step_bytes(ctx, model, context, options);
-  plan.other_bytes += data_bytes + validation_bytes(ctx, model, context);
+  plan.validation_bytes = validation_bytes(ctx, model, context);
   if (fits(env, plan.step_bytes)) return {};
   PretrainOptions smaller = options;
   for (std::int64_t rows = options.micro_tokens / context - 1; rows > 0; --rows) {

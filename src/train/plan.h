@@ -4,6 +4,7 @@
 // plan; run.json keeps it as "plan", beside "measured".
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
@@ -19,32 +20,39 @@ class Step;
 
 struct PretrainPlan {
   std::int64_t n_params = 0;
-  double flops_per_token = 0;    // forward and backward
-  std::int64_t state_bytes = 0;  // weights, gradients, packed copies, optimizer
-  std::int64_t step_bytes = 0;   // activations of a micro-batch
-  std::int64_t other_bytes = 0;  // the program, its data, and a validation beside the training
+  double flops_per_token = 0;         // forward and backward
+  std::int64_t state_bytes = 0;       // weights, gradients, packed copies, optimizer
+  std::int64_t step_bytes = 0;        // activations of a micro-batch
+  std::int64_t process_bytes = 0;     // the program and its data, before the model is made
+  std::int64_t validation_bytes = 0;  // activations of a validation
+  std::int64_t text_bytes = 0;        // text that is counted at the end
+  bool validates_on_the_way = false;  // beside a step, not only after the last one
   // What follows from a calibration; 0: not known.
   double tokens_per_second = 0;
   double steps = 0, tokens = 0, seconds = 0;
-  std::int64_t disk_bytes = 0;  // the run folder at its largest
+  std::int64_t disk_bytes = 0;  // the run folder: the model and the last two checkpoints
   double price_per_hour = 0;    // of any currency
 
-  std::int64_t memory_bytes() const { return state_bytes + step_bytes + other_bytes; }
+  /// The most at one time: in training, or at the end, when a step's activations are gone.
+  std::int64_t memory_bytes() const {
+    const std::int64_t training = step_bytes + (validates_on_the_way ? validation_bytes : 0);
+    return process_bytes + state_bytes + std::max({training, validation_bytes, text_bytes});
+  }
+  std::int64_t other_bytes() const { return memory_bytes() - state_bytes - step_bytes; }
   double flops() const { return flops_per_token * tokens; }
   double price() const { return price_per_hour * seconds / 3600; }
 };
 
-/// n_params, flops_per_token, state_bytes and disk_bytes. Fails when the state of a model of this
-/// depth does not fit in the memory that is left.
+/// n_params, flops_per_token, state_bytes, process_bytes and disk_bytes. Fails when the state of a
+/// model of this depth does not fit in the memory that is left.
 base::Result<PretrainPlan> plan_state(base::Env& env, const model::ModelConfig& config,
                                       tensor::DType compute, std::int64_t context,
                                       const PretrainOptions& options);
 
-/// Fills in step_bytes and other_bytes. Fails when the activations do not fit beside the model,
-/// which is there. data_bytes: of data that is mapped and will be read (0: it is in memory now).
+/// Fills in step_bytes and validation_bytes. Fails when the activations do not fit beside the
+/// model, which is there.
 base::Status plan_step(base::Context& ctx, base::Env& env, const model::Model& model,
-                       std::int64_t context, const PretrainOptions& options, PretrainPlan& plan,
-                       std::int64_t data_bytes = 0);
+                       std::int64_t context, const PretrainOptions& options, PretrainPlan& plan);
 
 /// Puts the rows of a micro-batch into a step's batch: the m-th of the run.
 using FillBatch = std::function<void(Step&, std::int64_t m)>;

@@ -43,9 +43,11 @@ std::string bytes_text(std::int64_t bytes) {
 
 double calibrate(base::Context& ctx, base::Env& env, model::Model& model, std::int64_t context,
                  const PretrainOptions& options, const FillBatch& fill, double budget_seconds) {
-  Step step(
-      ctx, model,
-      {.n_tokens = options.micro_tokens, .longest = context, .checkpoint = options.checkpoint});
+  Step step(ctx, model,
+            {.n_tokens = options.micro_tokens,
+             .longest = context,
+             .z_loss = options.z_loss,
+             .checkpoint = options.checkpoint});
   Optimizer optimizer(model, options.optimizer);
   const std::int64_t n_micro = options.batch_tokens / options.micro_tokens;
   std::vector<double> micro_seconds, optimizer_seconds;
@@ -87,10 +89,10 @@ void plan_time(const PretrainOptions& options, double step_seconds, PretrainPlan
 }
 
 std::string cost_text(const PretrainPlan& plan) {
-  std::string text =
-      fmt::format("memory   {}: {} weights and optimizer, {} activations, {} program and data\n",
-                  bytes_text(plan.memory_bytes()), bytes_text(plan.state_bytes),
-                  bytes_text(plan.step_bytes), bytes_text(plan.other_bytes));
+  std::string text = fmt::format(
+      "memory   {}: {} weights and optimizer, {} activations, {} program, data and the like\n",
+      bytes_text(plan.memory_bytes()), bytes_text(plan.state_bytes), bytes_text(plan.step_bytes),
+      bytes_text(plan.other_bytes()));
   if (plan.tokens_per_second > 0) {
     text += fmt::format("time     {}: {} tokens at {} a second, {} FLOPs\n",
                         base::duration_text(plan.seconds), base::count_text(plan.tokens),
@@ -104,10 +106,11 @@ std::string cost_text(const PretrainPlan& plan) {
 }
 
 ordered_json plan_json(const PretrainPlan& plan) {
-  ordered_json json = {{"parameters", plan.n_params},     {"flops_per_token", plan.flops_per_token},
-                       {"state_bytes", plan.state_bytes}, {"step_bytes", plan.step_bytes},
-                       {"other_bytes", plan.other_bytes}, {"memory_bytes", plan.memory_bytes()},
-                       {"disk_bytes", plan.disk_bytes}};
+  ordered_json json = {
+      {"parameters", plan.n_params},       {"flops_per_token", plan.flops_per_token},
+      {"state_bytes", plan.state_bytes},   {"step_bytes", plan.step_bytes},
+      {"other_bytes", plan.other_bytes()}, {"memory_bytes", plan.memory_bytes()},
+      {"disk_bytes", plan.disk_bytes}};
   if (plan.tokens_per_second > 0) {
     json["tokens_per_second"] = plan.tokens_per_second;
     json["steps"] = plan.steps;

@@ -17,18 +17,47 @@ using base::Status;
 constexpr std::int64_t kHeadDim = 64;
 constexpr std::int64_t kMaxSkippedInARow = 3;
 
-/// The gradients of one step, micro-batch after micro-batch; returns the loss.
-double gradients(Step& step, const data::ByteBatches& batches, const PretrainOptions& options,
-                 std::int64_t index, std::vector<std::int32_t>& rows) {
+/// Buffers of a micro-batch, kept so that steps allocate nothing.
+struct Rows {
+  std::vector<std::int32_t> ids, targets;
+  std::vector<std::int64_t> lengths;
+};
+
+/// Keeps the rows of the highest loss, the highest first.
+void keep_worst(WorstRows& worst, RowLoss row) {
+  for (RowLoss& kept : worst) {
+    if (row.loss > kept.loss) std::swap(row, kept);
+  }
+}
+
+/// Mean loss of each row of a micro-batch that was just computed.
+void note_rows(const Step& step, const Rows& rows, std::int64_t context, std::int64_t first_row,
+               WorstRows& worst) {
+  const std::span<const float> logprobs = step.logprobs();
+  const auto width = static_cast<std::size_t>(context);
+  for (std::size_t begin = 0; begin < logprobs.size(); begin += width) {
+    double nats = 0, n = 0;
+    for (std::size_t i = begin; i < begin + width; ++i) {
+      if (rows.targets[i] < 0) continue;
+      nats -= static_cast<double>(logprobs[i]);
+      ++n;
+    }
+    if (n > 0) keep_worst(worst, {first_row + static_cast<std::int64_t>(begin / width), nats / n});
+  }
+}
+
+/// The gradients of one step, micro-batch after micro-batch; fills in the loss and its rows.
+void gradients(Step& step, const data::Batches& batches, const PretrainOptions& options, Rows& rows,
+               StepInfo& info) {
   const std::int64_t n_micro = options.batch_tokens / options.micro_tokens;
   const std::int64_t micro_rows = options.micro_tokens / batches.context();
-  double loss = 0;
   for (std::int64_t m = 0; m < n_micro; ++m) {
-    batches.rows(index, m * micro_rows, rows);
-    step.batch().set_rows(rows, batches.context(), 1.0 / static_cast<double>(n_micro));
-    loss += static_cast<double>(step.run(m > 0));
+    const std::int64_t row = info.first_row + m * micro_rows;
+    batches.fill(row, micro_rows, rows.ids, rows.targets, rows.lengths);
+    step.batch().set(rows.ids, rows.targets, rows.lengths, 1.0 / static_cast<double>(n_micro));
+    info.loss += static_cast<double>(step.run(m > 0));
+    note_rows(step, rows, batches.context(), row, info.worst);
   }
-  return loss;
 }
 
 double progress_of(const PretrainOptions& options, std::int64_t step, double seconds) {
@@ -46,9 +75,9 @@ void take_note(const StepReport& report, StepInfo& info, LoopState& state) {
   info.spike = !info.skipped && std::isfinite(info.loss) && state.loss.update(info.loss);
 }
 
-Status diverged(const StepInfo& info) {
+Status diverged(const StepInfo& info, const TrainingData& data) {
   return base::corrupt(
-      {.where = fmt::format("step {}", info.step),
+      {.where = fmt::format("step {}, {}", info.step, data.locate_row(info.first_row)),
        .what = fmt::format("the gradients of {} steps in a row are not finite", kMaxSkippedInARow),
        .seen = fmt::format("loss {}, gradient norm {}, weight {}", info.loss, info.grad_norm,
                            info.not_finite),
@@ -56,6 +85,10 @@ Status diverged(const StepInfo& info) {
 }
 
 }  // namespace
+
+std::string TrainingData::locate_row(std::int64_t row) const {
+  return set.locate(data::Split::kTrain, batches.row_begin(row));
+}
 
 model::ModelConfig config_of_depth(std::int64_t depth, std::int64_t vocab_size,
                                    std::int64_t context) {
@@ -72,10 +105,11 @@ model::ModelConfig config_of_depth(std::int64_t depth, std::int64_t vocab_size,
 }
 
 Result<Ending> pretrain(base::Context& ctx, base::Env& env, model::Model& model,
-                        Optimizer& optimizer, const data::ByteBatches& batches,
+                        Optimizer& optimizer, const TrainingData& data,
                         const PretrainOptions& options, LoopState& state,
                         const std::atomic<bool>& stop,
                         const std::function<Status(const StepInfo&)>& on_step) {
+  const data::Batches& batches = data.batches;
   BELAY_CHECK(options.steps > 0 || options.max_seconds > 0, "a run has an end");
   BELAY_CHECK(options.micro_tokens > 0 && options.micro_tokens % batches.context() == 0 &&
                   options.batch_tokens % options.micro_tokens == 0,
@@ -83,10 +117,9 @@ Result<Ending> pretrain(base::Context& ctx, base::Env& env, model::Model& model,
   Step step(ctx, model,
             {.n_tokens = options.micro_tokens,
              .longest = batches.context(),
+             .z_loss = options.z_loss,
              .checkpoint = options.checkpoint});
-  const std::int64_t micro_rows = options.micro_tokens / batches.context();
-  std::vector<std::int32_t> rows(static_cast<std::size_t>(micro_rows * (batches.context() + 1)));
-
+  Rows rows;
   const double start = env.steady_seconds() - state.seconds;
   while (true) {
     if (options.steps > 0 && state.step >= options.steps) return Ending::kDone;
@@ -97,14 +130,15 @@ Result<Ending> pretrain(base::Context& ctx, base::Env& env, model::Model& model,
     StepInfo info;
     info.lr = learning_rate(options.schedule, state.step,
                             progress_of(options, state.step, state.seconds));
-    info.loss = gradients(step, batches, options, state.step, rows);
+    info.first_row = state.step * (options.batch_tokens / batches.context());
+    gradients(step, batches, options, rows, info);
     take_note(optimizer.step(ctx, model, info.lr), info, state);
     info.step = ++state.step;
     info.tokens = state.tokens += options.batch_tokens;
     info.seconds = state.seconds = env.steady_seconds() - start;
     info.progress = std::min(1.0, progress_of(options, state.step, state.seconds));
     BELAY_RETURN_IF_ERROR(on_step(info));
-    if (state.skipped_in_a_row == kMaxSkippedInARow) return diverged(info);
+    if (state.skipped_in_a_row == kMaxSkippedInARow) return diverged(info, data);
   }
 }
 

@@ -1,7 +1,8 @@
-// Pretraining of a byte-level model: the shape that a depth stands for, and the loop. The loop
+// Pretraining: the shape that a depth stands for, and the loop. The loop
 // knows no files and prints nothing: each step is reported to the caller.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -9,7 +10,8 @@
 
 #include "base/env.h"
 #include "base/status.h"
-#include "data/byte_batches.h"
+#include "data/batches.h"
+#include "data/dataset.h"
 #include "model/model.h"
 #include "train/loop_state.h"
 #include "train/optimizer.h"
@@ -24,8 +26,23 @@ struct PretrainOptions {
   double max_seconds = 0;         // 0: no limit
   Schedule schedule = {};
   OptimizerOptions optimizer = {};
+  double z_loss = 0;        // weight of the squared log-sum-exp in the loss; ops/output_head.h
   bool checkpoint = false;  // recompute blocks in backward
 };
+
+/// Rows and where they come from.
+struct TrainingData {
+  const data::Dataset& set;
+  const data::Batches& batches;  // of its training split
+  /// "books.txt, document 12, byte 3456": where a row begins.
+  std::string locate_row(std::int64_t row) const;
+};
+
+struct RowLoss {
+  std::int64_t row = -1;  // of the run; -1: none
+  double loss = -1;       // nats per token
+};
+using WorstRows = std::array<RowLoss, 3>;
 
 /// The shape of a model of this depth: Qwen3, width 64 * depth, heads of 64, a feed-forward part of
 /// 8/3 of the width (rounded up to 64).
@@ -35,13 +52,15 @@ model::ModelConfig config_of_depth(std::int64_t depth, std::int64_t vocab_size,
 struct StepInfo {
   std::int64_t step = 0;  // from 1: steps that are done
   std::int64_t tokens = 0;
-  double seconds = 0;   // of training, over all processes
-  double progress = 0;  // 0 to 1
-  double loss = 0;      // nats per token
+  std::int64_t first_row = 0;  // of the step's rows
+  double seconds = 0;          // of training, over all processes
+  double progress = 0;         // 0 to 1
+  double loss = 0;             // nats per token
   double lr = 0;
   double grad_norm = 0;
   bool skipped = false;    // the gradients were not finite: nothing was changed
   std::string not_finite;  // then a weight whose gradient is not
+  WorstRows worst;         // the highest loss first
   bool spike = false;      // the loss is far above what it was lately
 };
 
@@ -56,7 +75,7 @@ enum class Ending : std::uint8_t {
 /// the options alone. Fails when on_step does, and after three steps in a row whose gradients were
 /// not finite; the weights are then those of the last good step.
 base::Result<Ending> pretrain(base::Context& ctx, base::Env& env, model::Model& model,
-                              Optimizer& optimizer, const data::ByteBatches& batches,
+                              Optimizer& optimizer, const TrainingData& data,
                               const PretrainOptions& options, LoopState& state,
                               const std::atomic<bool>& stop,
                               const std::function<base::Status(const StepInfo&)>& on_step);

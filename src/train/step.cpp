@@ -9,7 +9,7 @@ tensor::Tape Step::record(const model::Model& model, model::Batch& batch,
   const tensor::Id h = model::forward(
       tape, model, ids, {.longest = options.longest, .checkpoint = options.checkpoint});
   loss = ops::cross_entropy(tape, h, model::bind_head(tape, model), batch.bind_targets(tape),
-                            batch.bind_weights(tape));
+                            batch.bind_weights(tape), static_cast<float>(options.z_loss));
   tape.backward();
   return tape;
 }

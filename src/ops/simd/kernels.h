@@ -99,6 +99,7 @@ struct HeadRow {
   Index vocab;
   std::int32_t target;  // negative: no target
   float weight;         // of this token in the loss
+  float z_loss;         // weight of log-sum-exp^2 beside -log p, in the gradient
   float* logprob;
   void* out;  // E [vocab], or null
 };

@@ -260,7 +260,7 @@ BELAY_INLINE double log_of(float x) {
 }
 
 /// Log-probability of the target, and, if out is given, the gradient weight * (softmax - one-hot)
-/// in E. Overwrites the logits with their exponentials.
+/// (and that of the z-loss) in E. Overwrites the logits with their exponentials.
 template <class E>
 void head_row(const HeadRow& a) {
   using T = typename E::T;
@@ -281,12 +281,17 @@ void head_row(const HeadRow& a) {
     sum = add(sum, e);
   }
   const float total = reduce_add(sum);
-  *a.logprob = a.target < 0 ? 0.0f
-                            : static_cast<float>(static_cast<double>(target) -
-                                                 static_cast<double>(most) - log_of(total));
+  const double log_total = log_of(total);
+  *a.logprob =
+      a.target < 0
+          ? 0.0f
+          : static_cast<float>(static_cast<double>(target) - static_cast<double>(most) - log_total);
   if (a.out == nullptr) return;
   T* out = static_cast<T*>(a.out);
-  const F32x16 scale = set1(a.target < 0 ? 0.0f : a.weight / total);
+  // d (-log p + z Z^2) / d logits = p (1 + 2 z Z) - one-hot, Z the log-sum-exp.
+  const double lse = static_cast<double>(most) + log_total;
+  const auto grow = static_cast<float>(1 + 2 * static_cast<double>(a.z_loss) * lse);
+  const F32x16 scale = set1(a.target < 0 ? 0.0f : a.weight * grow / total);
   for (Index c = 0; c < a.vocab; c += 16) {
     const Index n = a.vocab - c;
     E::put(out + c, mul(ElemF32::get(a.logits + c, n), scale), n);
@@ -294,7 +299,7 @@ void head_row(const HeadRow& a) {
   if (a.target < 0) return;
   const float p = a.logits[a.target] / total;
   T one[16];
-  E::put(one, set1(a.weight * (p - 1.0f)), 16);
+  E::put(one, set1(a.weight * (p * grow - 1.0f)), 16);
   out[a.target] = one[0];
 }
 

@@ -1,0 +1,101 @@
+#include "cli/pretrain_plan.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "cli/pretrain_report.h"
+#include "data/batches.h"
+#include "model/hf_folder.h"
+#include "ops/matmul.h"
+#include "train/step.h"
+
+namespace belay::cli {
+namespace {
+
+using base::Result;
+using base::Status;
+
+constexpr std::int64_t kVocabMultiple = 64;
+constexpr double kMostSeconds = 1;       // of a calibration
+constexpr double kShareOfRun = 0.02;     // of a run by the clock
+constexpr std::int64_t kFewSteps = 100;  // a run of fewer is not worth a second
+
+/// The model that a run goes on from reads what the data are made of.
+Status check_from(base::Env& env, const std::string& folder, const model::ModelConfig& config,
+                  const PretrainArguments& a, const data::Dataset& set) {
+  const auto refuse = [&](std::string what, std::string seen, std::string allowed,
+                          std::string next) {
+    return base::unsupported({.where = "--from " + folder,
+                              .what = std::move(what),
+                              .seen = std::move(seen),
+                              .allowed = std::move(allowed),
+                              .next = std::move(next)});
+  };
+  if (a.context > config.max_position) {
+    return refuse("has fewer positions than --context", std::to_string(config.max_position),
+                  fmt::format("at least {}", a.context), "use a smaller --context");
+  }
+  if (set.vocab_size() > config.vocab_size) {
+    return refuse("has a smaller vocabulary than the data", std::to_string(config.vocab_size),
+                  fmt::format("at least {}", set.vocab_size()),
+                  "prepare the data with the model's tokenizer");
+  }
+  if (!env.exists(base::join_path(folder, "tokenizer.json"))) return {};
+  BELAY_ASSIGN_OR_RETURN(const text::Tokenizer own, text::Tokenizer::load(env, folder));
+  if (own.fingerprint() == set.tokenizer().fingerprint()) return {};
+  return refuse("has another tokenizer than the data", base::hex64(own.fingerprint()),
+                base::hex64(set.tokenizer().fingerprint()),
+                "prepare the data with the model's tokenizer");
+}
+
+/// A validation takes place while a step's activations are held, not only at the end.
+bool validates_on_the_way(const PretrainArguments& a, const train::PretrainOptions& options,
+                          const data::Dataset& set, const train::PretrainPlan& plan) {
+  if (set.valid().n_tokens() < 2) return false;
+  const bool by_steps = a.eval_steps > 0 && (options.steps == 0 || a.eval_steps < options.steps);
+  return by_steps || (a.eval_seconds > 0 && a.eval_seconds < plan.seconds);
+}
+
+std::int64_t counted_bytes(const data::TokenStream& stream) {
+  return std::min(stream.n_text_bytes(), static_cast<std::int64_t>(kMaxCounted));
+}
+
+}  // namespace
+
+Result<model::ModelConfig> config_of_run(base::Env& env, const PretrainArguments& a,
+                                         const data::Dataset& set) {
+  if (a.from.empty()) {
+    model::ModelConfig config =
+        train::config_of_depth(a.depth, ops::round_up(set.vocab_size(), kVocabMultiple), a.context);
+    config.bos_id = config.eos_id = set.tokenizer().end_of_text().value_or(-1);
+    return config;
+  }
+  BELAY_ASSIGN_OR_RETURN(model::ModelConfig config, model::load_hf_config(env, a.from));
+  BELAY_RETURN_IF_ERROR(check_from(env, a.from, config, a, set));
+  return config;
+}
+
+void measure_time(base::Env& env, Compute& compute, model::Model& model, const PretrainArguments& a,
+                  const train::PretrainOptions& options, const data::Dataset& set,
+                  train::PretrainPlan& plan) {
+  const data::Batches batches(set.train(), a.context, a.seed);
+  const std::int64_t micro_rows = options.micro_tokens / a.context;
+  std::vector<std::int32_t> ids, targets;
+  std::vector<std::int64_t> lengths;
+  const auto fill = [&](train::Step& step, std::int64_t m) {
+    batches.fill(m * micro_rows, micro_rows, ids, targets, lengths);
+    step.batch().set(ids, targets, lengths);
+  };
+  double budget = kMostSeconds;
+  if (options.steps > 0 && options.steps < kFewSteps) budget = 0;
+  if (options.max_seconds > 0) budget = std::min(budget, kShareOfRun * options.max_seconds);
+  const double step_seconds =
+      train::calibrate(compute.ctx, env, model, a.context, options, fill, budget);
+  train::plan_time(options, step_seconds, plan);
+  plan.text_bytes = counted_bytes(set.train()) + counted_bytes(set.valid());
+  plan.validates_on_the_way = validates_on_the_way(a, options, set, plan);
+}
+
+}  // namespace belay::cli

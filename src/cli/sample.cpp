@@ -1,0 +1,152 @@
+// belay sample: a prompt, continued token by token.
+#include <fmt/core.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/units.h"
+#include "cli/text_model.h"
+#include "cli/verbs.h"
+#include "infer/continuation.h"
+#include "text/utf8_stream.h"
+
+namespace belay::cli {
+namespace {
+
+using base::Result;
+using nlohmann::ordered_json;
+
+constexpr std::int64_t kMostContext = 4096;  // cached at a time, unless asked otherwise
+
+struct Options {
+  std::string model, prompt;
+  infer::ContinuationOptions text{.max_tokens = 100, .sampler = {.temperature = 0.8, .seed = 1}};
+  std::int64_t context = 0;
+  bool json = false;
+  ComputeOptions compute;
+};
+
+base::Status check_options(const Options& o) {
+  BELAY_RETURN_IF_ERROR(infer::validate(o.text.sampler, "--"));
+  for (const auto& [name, value, least] :
+       {std::tuple{"--max-tokens", o.text.max_tokens, 1}, {"--context", o.context, 0}}) {
+    if (value >= least && value <= (1 << 24)) continue;
+    return base::invalid_argument({.where = name,
+                                   .what = "is out of range",
+                                   .seen = std::to_string(value),
+                                   .allowed = fmt::format("{} to {}", least, 1 << 24)});
+  }
+  return {};
+}
+
+/// The prompt as the beginning of a document.
+Result<std::vector<std::int32_t>> prompt_ids(const text::Tokenizer& tokenizer,
+                                             const std::string& prompt) {
+  std::vector<std::int32_t> ids = document_begin(tokenizer);
+  tokenizer.encode(prompt, ids);
+  if (!ids.empty()) return ids;
+  return base::invalid_argument({.where = "--prompt",
+                                 .what = "is empty, and the tokenizer has no token to begin a "
+                                         "document with",
+                                 .next = "give a prompt of at least one byte"});
+}
+
+std::vector<std::int32_t> stop_ids(const model::ModelConfig& config,
+                                   const text::Tokenizer& tokenizer) {
+  std::vector<std::int32_t> ids = config.more_eos_ids;
+  if (config.eos_id >= 0) ids.push_back(config.eos_id);
+  if (const auto end = tokenizer.end_of_text()) ids.push_back(*end);
+  return ids;
+}
+
+void show(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+ordered_json report(const Options& o, const text::Tokenizer& tokenizer,
+                    const infer::Continuation& made, double seconds) {
+  text::Utf8Stream stream;
+  std::string text = stream.push(tokenizer.decode(made.ids));
+  text += stream.finish();
+  return {{"prompt", o.prompt},
+          {"text", text},
+          {"ids", made.ids},
+          {"n_tokens", made.ids.size()},
+          {"ended_by", made.stopped ? "end of text" : "max tokens"},
+          {"seconds", seconds},
+          {"model", o.model},
+          {"seed", o.text.sampler.seed},
+          {"temperature", o.text.sampler.temperature},
+          {"top_k", o.text.sampler.top_k},
+          {"top_p", o.text.sampler.top_p}};
+}
+
+Result<ExitCode> run(Verbs& verbs, Options o) {
+  BELAY_RETURN_IF_ERROR(check_options(o));
+  BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
+  BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, o.model));
+  const std::int64_t most = o.context > 0 ? o.context : kMostContext;
+  BELAY_ASSIGN_OR_RETURN(model::LoadedModel loaded, model::load_hf_folder(verbs.env, path));
+  BELAY_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer,
+                         open_tokenizer(verbs.env, path, loaded.config.vocab_size));
+  BELAY_ASSIGN_OR_RETURN(const std::vector<std::int32_t> prompt, prompt_ids(tokenizer, o.prompt));
+  o.text.vocab_size = tokenizer.vocab_size();
+  o.text.stop_ids = stop_ids(loaded.config, tokenizer);
+  BELAY_ASSIGN_OR_RETURN(const model::Model model,
+                         make_model(verbs.env, compute, std::move(loaded), most));
+  infer::Generator generator(compute.ctx, model, model.max_positions());
+
+  text::Utf8Stream stream;
+  if (!o.json) show(stream.push(o.prompt));
+  const double start = verbs.env.steady_seconds();
+  const infer::Continuation made =
+      infer::continue_ids(generator, prompt, o.text, [&](std::int32_t id) {
+        if (!o.json) show(stream.push(tokenizer.token_bytes(id)));
+        return true;
+      });
+  const double seconds = verbs.env.steady_seconds() - start;
+  if (o.json) {
+    print_json(report(o, tokenizer, made, seconds));
+    return ExitCode::kDone;
+  }
+  show(stream.finish() + "\n");
+  verbs.log.info("{} tokens{}, {} tokens a second, {}", made.ids.size(),
+                 made.stopped ? ", ended by end of text" : "",
+                 base::count_text(static_cast<double>(made.ids.size()) / std::max(seconds, 1e-9)),
+                 compute.text());
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+void add_sample(Verbs& verbs) {
+  auto options = std::make_shared<Options>();
+  Options& o = *options;
+  infer::SamplerOptions& sampler = o.text.sampler;
+  CLI::App& verb = verbs.add(
+      {.name = "sample",
+       .about = "Complete a prompt, shown token by token; also of a run that still trains",
+       .examples = {"sample runs/a/model --prompt \"It was\" --max-tokens 100 --seed 1",
+                    "sample runs/a --prompt \"It was\" --temperature 0 --json",
+                    "sample model --prompt \"Once\" --top-k 40 --top-p 0.95"}},
+      [&verbs, options] { return run(verbs, *options); });
+  verb.add_option("model", o.model, "Hugging Face folder, or a run folder")
+      ->required()
+      ->type_name("MODEL|RUN");
+  verb.add_option("--prompt", o.prompt, "The text to go on from")->type_name("TEXT");
+  const auto add = [&verb](const char* name, auto& value, const char* about) {
+    verb.add_option(name, value, about)->capture_default_str();
+  };
+  add("--max-tokens", o.text.max_tokens, "Tokens that are added, unless end-of-text comes before");
+  add("--seed", sampler.seed, "Of the draws: the same seed gives the same text");
+  add("--temperature", sampler.temperature, "Flattens (above 1) or sharpens the draws; 0: greedy");
+  add("--top-k", sampler.top_k, "Draw among the k most probable tokens; 0: all");
+  add("--top-p", sampler.top_p, "Draw among the fewest tokens whose probability reaches p");
+  add("--context", o.context,
+      "Tokens looked back at; 0: the model's most, up to 4096. When they are full, half is kept");
+  verb.add_flag("--json", o.json, "Print one JSON document");
+  add_compute_options(verb, o.compute);
+}
+
+}  // namespace belay::cli

@@ -1,0 +1,34 @@
+// A model with its tokenizer, as `belay sample` and `belay score --file` load them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/env.h"
+#include "base/status.h"
+#include "cli/compute.h"
+#include "model/hf_folder.h"
+#include "model/model.h"
+#include "text/tokenizer.h"
+
+namespace belay::cli {
+
+/// MODEL itself, or RUN/model where the path is a run folder. Fails for a run that has not saved
+/// yet.
+base::Result<std::string> model_path(base::Env& env, const std::string& path);
+
+/// The tokenizer of a model folder: its tokenizer.json, or bytes where there is none and the
+/// vocabulary is 256. Its ids are in the model's vocabulary.
+base::Result<text::Tokenizer> open_tokenizer(base::Env& env, const std::string& model_path,
+                                             std::int64_t vocab_size);
+
+/// The ids that a document begins with: what the tokenizer's template puts before a text ("<s>" of
+/// Llama 2), else end-of-text, as in training, where it has one; else none.
+std::vector<std::int32_t> document_begin(const text::Tokenizer& tokenizer);
+
+/// The model for inference, with room for documents of `longest` tokens (0: all that it allows).
+/// Fails when it does not fit in memory. What was loaded is taken.
+base::Result<model::Model> make_model(base::Env& env, Compute& compute, model::LoadedModel loaded,
+                                      std::int64_t longest);
+
+}  // namespace belay::cli
