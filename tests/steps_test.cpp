@@ -139,7 +139,8 @@ TEST_P(ModelBits, TrainingScoresAsScoringDoes) {
 /// Loss and gradients of one batch.
 std::vector<float> gradients(base::Context& ctx, const model::Model& m, const Documents& docs,
                              bool checkpoint) {
-  train::Step step(ctx, m, {docs.n_tokens(), kLongest, checkpoint});
+  train::Step step(ctx, m,
+                   {.n_tokens = docs.n_tokens(), .longest = kLongest, .checkpoint = checkpoint});
   step.batch().set(docs.ids, docs.targets, docs.lengths);
   std::vector<float> all{step.run()};
   all.insert(all.end(), m.gradients(), m.gradients() + m.n_floats());
@@ -156,7 +157,8 @@ TEST_P(ModelBits, RecomputedActivationsGiveTheSameGradients) {
 TEST_P(ModelBits, AReplayReadsNothingOfTheOneBefore) {
   each_isa([](base::Context& ctx, const model::Model& m) {
     const Documents docs({33, 1, 64, 30}, m.config().vocab_size);
-    train::Step step(ctx, m, {docs.n_tokens(), kLongest, true});
+    train::Step step(ctx, m,
+                     {.n_tokens = docs.n_tokens(), .longest = kLongest, .checkpoint = true});
     step.batch().set(docs.ids, docs.targets, docs.lengths);
     step.run();
     const std::vector<float> first(m.gradients(), m.gradients() + m.n_floats());

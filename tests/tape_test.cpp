@@ -234,7 +234,8 @@ std::pair<std::vector<float>, std::size_t> masked(base::Context& ctx, model::Mod
                                                   bool checkpoint) {
   for (std::size_t i = 0; i < m.table().size(); ++i) m.freeze(i, trained.count(i) == 0);
   const Documents docs({20, 1, 19}, m.config().vocab_size);
-  train::Step step(ctx, m, {docs.n_tokens(), docs.n_tokens(), checkpoint});
+  train::Step step(
+      ctx, m, {.n_tokens = docs.n_tokens(), .longest = docs.n_tokens(), .checkpoint = checkpoint});
   step.batch().set(docs.ids, docs.targets, docs.lengths);
   std::fill_n(m.gradients(), m.n_floats(), kUntouched);
   step.run();
