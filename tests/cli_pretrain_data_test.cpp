@@ -92,7 +92,7 @@ TEST_F(CliPretrainData, GoesOnFromAModel) {
     EXPECT_THAT(outcome.err, HasSubstr(message));
   };
   refused(first + "/model --depth 2", 2, "--depth: does not go with --from");
-  refused(first + "/model", 1, "has another tokenizer than the data");
+  refused(first + "/model --context 32", 1, "has another tokenizer than the data");
   refused(first + "/model --context 64 --data " + dir_.file("shards"), 1, "has fewer positions");
   refused(dir_.file("none"), 1, "none");
 }

@@ -144,7 +144,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"depth", "pretrain --depth 0", 2,
             "--depth: is out of range (seen 0; allowed 1 to 128)"},
         Bad{"batch", "pretrain --batch-tokens 1000", 2, "is not a multiple of --context"},
-        Bad{"short", "pretrain --data DIR/short.txt", 1, "is too short to train on"},
+        Bad{"short", "pretrain --data DIR/short.txt", 1, "is shorter than one batch"},
         Bad{"missing_data", "pretrain --data DIR/none.txt", 1, "none.txt"},
         Bad{"out_under_a_file", "pretrain --steps 1 --out DIR/short.txt/run", 1, "short.txt"},
         Bad{"config_key", "pretrain --config DIR/unknown_key.toml", 2,

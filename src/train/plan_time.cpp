@@ -46,8 +46,8 @@ double calibrate(base::Context& ctx, base::Env& env, model::Model& model, std::i
   Step step(ctx, model,
             {.n_tokens = options.micro_tokens,
              .longest = context,
-             .z_loss = options.z_loss,
-             .checkpoint = options.checkpoint});
+             .checkpoint = options.checkpoint,
+             .z_loss = options.z_loss});
   Optimizer optimizer(model, options.optimizer);
   const std::int64_t n_micro = options.batch_tokens / options.micro_tokens;
   std::vector<double> micro_seconds, optimizer_seconds;

@@ -117,8 +117,8 @@ Result<Ending> pretrain(base::Context& ctx, base::Env& env, model::Model& model,
   Step step(ctx, model,
             {.n_tokens = options.micro_tokens,
              .longest = batches.context(),
-             .z_loss = options.z_loss,
-             .checkpoint = options.checkpoint});
+             .checkpoint = options.checkpoint,
+             .z_loss = options.z_loss});
   Rows rows;
   const double start = env.steady_seconds() - state.seconds;
   while (true) {

@@ -13,8 +13,8 @@ namespace belay::train {
 struct StepOptions {
   std::int64_t n_tokens = 0;  // of a micro-batch
   std::int64_t longest = 0;   // document
-  double z_loss = 0;          // ops/output_head.h
   bool checkpoint = false;    // recompute blocks in backward
+  double z_loss = 0;          // ops/output_head.h
 };
 
 class Step {
