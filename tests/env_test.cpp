@@ -89,6 +89,8 @@ TEST(AtomicFile, GivenUpLeavesNothing) {
 TEST(Env, KnowsItsMemory) {
   Env& env = Env::posix();
   EXPECT_GT(env.total_memory_bytes(), std::uint64_t{1} << 26);
+  EXPECT_GT(env.rss_bytes(), std::uint64_t{1} << 20);
+  EXPECT_LE(env.rss_bytes(), env.peak_rss_bytes() + (std::uint64_t{4} << 20));
   EXPECT_GT(env.available_memory_bytes(), 0u);
   EXPECT_LE(env.available_memory_bytes(), env.total_memory_bytes());
   EXPECT_GT(env.peak_rss_bytes(), 1u << 20);

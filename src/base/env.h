@@ -104,6 +104,8 @@ class Env {
   /// Seconds since 1970-01-01 UTC.
   virtual double wall_seconds() = 0;
 
+  /// Memory that this process holds now; 0: unknown.
+  virtual std::uint64_t rss_bytes() = 0;
   /// The most memory this process ever held.
   virtual std::uint64_t peak_rss_bytes() = 0;
   /// Memory of the machine, or of the control group where that is less.

@@ -237,6 +237,14 @@ class PosixEnv final : public Env {
     return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
         .count();
   }
+  std::uint64_t rss_bytes() override {
+    const auto text = read_file("/proc/self/statm", 4096);  // pages: in all, resident, ...
+    if (!text.ok()) return 0;
+    const std::size_t space = text->find(' ');
+    if (space == std::string::npos) return 0;
+    const std::uint64_t pages = std::strtoull(text->c_str() + space, nullptr, 10);
+    return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  }
   std::uint64_t peak_rss_bytes() override {
     struct rusage usage {};
     ::getrusage(RUSAGE_SELF, &usage);

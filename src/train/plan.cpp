@@ -62,7 +62,7 @@ Result<PretrainPlan> plan_state(base::Env& env, const model::ModelConfig& config
   plan.n_params = config.n_params();
   plan.flops_per_token = config.train_flops_per_token(context);
   plan.state_bytes = state_bytes(config, compute, options.optimizer);
-  plan.process_bytes = static_cast<std::int64_t>(env.peak_rss_bytes());
+  plan.process_bytes = static_cast<std::int64_t>(env.rss_bytes());
   plan.disk_bytes = disk_bytes(config, options.optimizer);
   if (fits(env, plan.state_bytes)) return plan;
   for (std::int64_t depth = config.n_layers - 1; depth > 0; --depth) {

@@ -89,10 +89,10 @@ void plan_time(const PretrainOptions& options, double step_seconds, PretrainPlan
 }
 
 std::string cost_text(const PretrainPlan& plan) {
-  std::string text = fmt::format(
-      "memory   {}: {} weights and optimizer, {} activations, {} program, data and the like\n",
-      bytes_text(plan.memory_bytes()), bytes_text(plan.state_bytes), bytes_text(plan.step_bytes),
-      bytes_text(plan.other_bytes()));
+  std::string text =
+      fmt::format("memory   {}: {} weights and optimizer, {} activations, {} program and data\n",
+                  bytes_text(plan.memory_bytes()), bytes_text(plan.state_bytes),
+                  bytes_text(plan.step_bytes), bytes_text(plan.other_bytes()));
   if (plan.tokens_per_second > 0) {
     text += fmt::format("time     {}: {} tokens at {} a second, {} FLOPs\n",
                         base::duration_text(plan.seconds), base::count_text(plan.tokens),
