@@ -111,6 +111,13 @@ Result<DatasetManifest> DatasetWriter::finish(DatasetManifest history) {
     BELAY_RETURN_IF_ERROR(env_.sync_dir(folder_));
   }
   BELAY_RETURN_IF_ERROR(tokenizer_.save(env_, folder_));
+  BELAY_ASSIGN_OR_RETURN(const text::Tokenizer saved, text::Tokenizer::load(env_, folder_));
+  if (saved.fingerprint() != tokenizer_.fingerprint()) {
+    return base::unsupported({.where = base::join_path(folder_, "tokenizer.json"),
+                              .what = "does not read back as the tokenizer that it was saved from",
+                              .seen = base::hex64(saved.fingerprint()),
+                              .allowed = base::hex64(tokenizer_.fingerprint())});
+  }
   BELAY_ASSIGN_OR_RETURN(history.tokenizer_files, tokenizer_files(env_, folder_));
   BELAY_RETURN_IF_ERROR(base::write_file_atomic(env_, path, manifest_text(history)));
   finished_ = true;
