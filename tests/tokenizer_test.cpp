@@ -187,7 +187,8 @@ TEST(Tokenizer, BlocksThatEndAtSafeCutsGiveTheSameIds) {
         ++n_cuts;
       }
       EXPECT_EQ(ids, whole) << file << " " << block;
-      EXPECT_GT(n_cuts, 5);
+      EXPECT_GE(n_cuts, static_cast<int>(text.size() / (4 * block))) << file << " " << block;
+      EXPECT_GE(n_cuts, 2);
     }
   }
 }

@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "cli/columns.h"
+#include "cli/interrupt.h"
 #include "cli/pretrain_resume.h"
 #include "cli/pretrain_session.h"
 #include "cli/verbs.h"
@@ -112,6 +113,7 @@ Result<ExitCode> run_pretrain(Verbs& verbs, const CLI::App& verb, const Pretrain
       return ExitCode::kDone;
     }
   }
+  interrupted();  // from here on Ctrl-C is a wish, also before the first step
   BELAY_ASSIGN_OR_RETURN(const train::PretrainOptions options, resolve(a));
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(a.compute));
   BELAY_ASSIGN_OR_RETURN(RunData data, open_run_data(verbs.env, a, options));
