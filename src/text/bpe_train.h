@@ -27,7 +27,7 @@ struct TrainOptions {
   Split split = Split::kCl100k;
   bool nfc = false;
   std::vector<std::string> specials = {};  // get the last ids
-  std::uint64_t least_count = 2;      // a pair seen less often is not merged
+  std::uint64_t least_count = 2;           // a pair seen less often is not merged
   /// Called now and then with the number of tokens so far; may be empty.
   std::function<void(std::int64_t)> progress = {};
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <deque>
 #include <queue>
 #include <unordered_map>
 
@@ -79,24 +80,17 @@ std::size_t MergeTable::merge_short(std::uint32_t* ids, std::size_t n) const {
 
 namespace {
 
-/// The state of one long piece. Invariant: a pair that waits has its position in the list of its
-/// rank, or in urgent_ when that rank is not above the one being worked on; a position whose
-/// rank_ has changed since is stale there.
+/// The state of one long piece. Two words a symbol: its id (kGone where a symbol was merged into
+/// the one before it), and in the first and last cell of a symbol how many cells it spans.
+/// Invariant: a pair that waits has its position in the list of its rank, or in urgent_ when that
+/// rank is not above the one being worked on; a position whose pair has another rank by then is
+/// stale there.
 class LongMerge {
  public:
   static constexpr std::uint32_t kNone = MergeTable::kNone;
 
   LongMerge(const MergeTable& table, std::uint32_t* ids, std::size_t n)
-      : table_(table),
-        ids_(ids),
-        n_(static_cast<std::uint32_t>(n)),
-        next_(n),
-        previous_(n),
-        rank_(n, kNone) {
-    for (std::uint32_t i = 0; i < n_; ++i) {
-      next_[i] = i + 1;
-      previous_[i] = i - 1;
-    }
+      : table_(table), ids_(ids), n_(static_cast<std::uint32_t>(n)), span_(n, 1) {
     for (std::uint32_t i = 0; i + 1 < n_; ++i) look(i);
     started_ = true;
   }
@@ -108,33 +102,37 @@ class LongMerge {
       List list = std::move(lists_[now_]);
       lists_.erase(now_);  // and is not asked for again: see urgent_
       if (!std::is_sorted(list.begin(), list.end())) std::sort(list.begin(), list.end());
-      for (const std::uint32_t position : list) {
-        drain_before(now_, position);
-        if (rank_[position] == now_) merge(position);
+      for (; !list.empty(); list.pop_front()) {
+        drain_before(now_, list.front());
+        merge(list.front(), now_);
       }
       drain_before(kNone, 0);
     }
     std::size_t n = 0;
-    for (std::uint32_t i = 0; i < n_; i = next_[i]) ids_[n++] = ids_[i];
+    for (std::uint32_t i = 0; i < n_; i += span_[i]) ids_[n++] = ids_[i];
     return n;
   }
 
  private:
-  using List = std::vector<std::uint32_t>;
+  using List = std::deque<std::uint32_t>;  // gives memory back as it is worked off
+  static constexpr std::uint32_t kGone = ~std::uint32_t{0};
 
   void drain_before(std::uint32_t rank, std::uint32_t position) {
     const std::uint64_t limit = std::uint64_t{rank} << 32 | position;
     while (!urgent_.empty() && urgent_.top() < limit) {
       const std::uint64_t top = urgent_.top();
       urgent_.pop();
-      const auto p = static_cast<std::uint32_t>(top);
-      if (rank_[p] == top >> 32) merge(p);
+      merge(static_cast<std::uint32_t>(top), static_cast<std::uint32_t>(top >> 32));
     }
   }
 
+  std::uint32_t rank_at(std::uint32_t i) const {
+    const std::uint32_t next = i + span_[i];
+    return next < n_ ? table_.rank(ids_[i], ids_[next]) : kNone;
+  }
+
   void look(std::uint32_t i) {
-    const std::uint32_t rank = table_.rank(ids_[i], ids_[next_[i]]);
-    rank_[i] = rank;
+    const std::uint32_t rank = rank_at(i);
     if (rank == kNone) return;
     if (started_ && rank <= now_) {
       urgent_.push(std::uint64_t{rank} << 32 | i);
@@ -152,17 +150,15 @@ class LongMerge {
     return *r.list;
   }
 
-  void merge(std::uint32_t i) {
-    const std::uint32_t right = next_[i];
-    ids_[i] = table_.id_of(rank_[i]);
-    rank_[right] = kNone;
-    next_[i] = next_[right];
-    rank_[i] = kNone;
-    if (next_[i] < n_) {
-      previous_[next_[i]] = i;
-      look(i);
-    }
-    if (i > 0) look(previous_[i]);
+  /// Merges the pair at i when it is there and still of this rank.
+  void merge(std::uint32_t i, std::uint32_t rank) {
+    if (ids_[i] == kGone || rank_at(i) != rank) return;
+    const std::uint32_t right = i + span_[i], end = right + span_[right];
+    ids_[right] = kGone;
+    ids_[i] = table_.id_of(rank);
+    span_[i] = span_[end - 1] = end - i;
+    look(i);
+    if (i > 0) look(i - span_[i - 1]);
   }
 
   struct Recent {
@@ -173,10 +169,10 @@ class LongMerge {
   const MergeTable& table_;
   std::uint32_t* ids_;
   std::uint32_t n_;
-  List next_, previous_, rank_;
+  std::vector<std::uint32_t> span_;
   std::unordered_map<std::uint32_t, List> lists_;
   std::array<Recent, 64> recent_{};
-  std::priority_queue<std::uint32_t, List, std::greater<>> ranks_;
+  std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> ranks_;
   std::priority_queue<std::uint64_t, std::vector<std::uint64_t>, std::greater<>> urgent_;
   std::uint32_t now_ = 0;
   bool started_ = false;

@@ -130,8 +130,8 @@ Result<TokenizerSpec> parse_tiktoken(std::string_view text, const std::string& n
     }
   }
   for (const std::string& token : spec.tokens) {
-    if (token.size() > 4096) {
-      return base::corrupt({.where = name, .what = "holds a token of more than 4096 bytes"});
+    if (token.size() > 512) {
+      return base::corrupt({.where = name, .what = "holds a token of more than 512 bytes"});
     }
   }
   add_all_splits(spec);

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "base/hash.h"
+#include "text/char_table.h"
 #include "text/merges.h"
 #include "text/split.h"
 #include "text/token_table.h"
@@ -23,6 +24,7 @@ struct Tokenizer::Impl {
   TokenTable tokens;   // as the merges see them
   TokenTable outputs;  // as decode writes them
   MergeTable merges;
+  CharTable chars;  // where byte_level
   std::int64_t n_merges = 0;
   std::vector<Merge> merge_list;  // to be saved; empty where source_json is
   std::array<std::uint32_t, 256> byte_id{};
@@ -43,6 +45,7 @@ struct Tokenizer::Impl {
 namespace {
 
 constexpr std::uint32_t kNoToken = ~std::uint32_t{0};
+constexpr std::size_t kKeptIds = 1 << 16;  // more room than this is given back after a long piece
 
 void replace_all(std::string& text, const std::string& from, const std::string& to) {
   if (from.empty()) return;
@@ -79,6 +82,16 @@ std::vector<std::string> outputs_of(const TokenizerSpec& spec) {
   return outputs;
 }
 
+std::optional<std::int32_t> end_of_text_of(const TokenizerSpec& spec) {
+  for (const std::string_view content :
+       {std::string_view("<|endoftext|>"), std::string_view(spec.end_of_text)}) {
+    for (const SpecialToken& s : spec.specials) {
+      if (s.content == content) return s.id;
+    }
+  }
+  return std::nullopt;
+}
+
 std::uint64_t fingerprint_of(const TokenizerSpec& spec) {
   base::Xxh3 hash;
   const auto add = [&hash](std::string_view text) {
@@ -87,7 +100,9 @@ std::uint64_t fingerprint_of(const TokenizerSpec& spec) {
     hash.update(std::as_bytes(std::span(text.data(), text.size())));
   };
   add("belay tokenizer 1");
-  for (const std::string& token : spec.tokens) add(token);
+  std::vector<bool> special(spec.tokens.size());  // the vocabulary of a file may hold these or not
+  for (const SpecialToken& s : spec.specials) special[static_cast<std::size_t>(s.id)] = true;
+  for (std::size_t id = 0; id < spec.tokens.size(); ++id) add(special[id] ? "" : spec.tokens[id]);
   hash.update(std::as_bytes(std::span(spec.merges)));
   for (const SpecialToken& s : spec.specials) {
     add(s.content);
@@ -103,7 +118,7 @@ std::uint64_t fingerprint_of(const TokenizerSpec& spec) {
   }
   add(spec.prepend);
   add(split_name(spec.split));
-  add(spec.end_of_text);
+  add(std::to_string(end_of_text_of(spec).value_or(-1)));
   add(std::to_string(spec.unk.value_or(-1)));
   for (const bool flag :
        {spec.nfc, spec.add_prefix_space, spec.byte_level, spec.ignore_merges, spec.byte_fallback,
@@ -174,6 +189,9 @@ Result<Tokenizer> Tokenizer::make(TokenizerSpec spec, const std::string& name) {
     impl->byte_id[b] = static_cast<std::uint32_t>(id);
   }
   impl->merges = MergeTable(spec.merges);
+  if (spec.byte_level) {
+    impl->chars = CharTable(spec.tokens, spec.merges, impl->merges, impl->byte_id);
+  }
   impl->n_merges = static_cast<std::int64_t>(spec.merges.size());
   if (spec.source_json.empty()) impl->merge_list = spec.merges;
   impl->spec = std::move(spec);
@@ -181,16 +199,13 @@ Result<Tokenizer> Tokenizer::make(TokenizerSpec spec, const std::string& name) {
   std::vector<Merge>().swap(impl->spec.merges);
   for (const SpecialToken& s : impl->spec.specials) {
     impl->special_by_byte[static_cast<std::uint8_t>(s.content[0])].push_back(&s);
-    if (s.content == "<|endoftext|>") impl->end_of_text = s.id;
   }
   for (auto& list : impl->special_by_byte) {
     std::sort(list.begin(), list.end(), [](const SpecialToken* a, const SpecialToken* b) {
       return a->content.size() > b->content.size();
     });
   }
-  for (const SpecialToken& s : impl->spec.specials) {
-    if (!impl->end_of_text && s.content == impl->spec.end_of_text) impl->end_of_text = s.id;
-  }
+  impl->end_of_text = end_of_text_of(impl->spec);
   return Tokenizer(std::move(impl));
 }
 
@@ -326,13 +341,15 @@ void Tokenizer::Impl::encode_piece(const char* p, const char* e, EncodeScratch& 
     s.ids.push_back(static_cast<std::uint32_t>(whole));
   } else {
     if (spec.byte_level) {
-      for (const char c : piece) s.ids.push_back(byte_id[static_cast<std::uint8_t>(c)]);
+      s.ids.resize(piece.size());
+      s.ids.resize(chars.symbols(p, e, s.ids.data()));
     } else {
       characters(piece, s.ids);
     }
     s.ids.resize(merges.merge(s.ids.data(), s.ids.size()));
   }
   out.insert(out.end(), s.ids.begin(), s.ids.end());
+  if (s.ids.capacity() > kKeptIds) std::vector<std::uint32_t>().swap(s.ids);
 }
 
 void Tokenizer::Impl::characters(std::string_view piece, std::vector<std::uint32_t>& ids) const {

@@ -54,14 +54,17 @@ ordered_json added_tokens(const TokenizerSpec& spec) {
   return list;
 }
 
+/// With the special tokens, as GPT-2 has it: else Hugging Face's library would number them anew.
 std::string vocabulary(const TokenizerSpec& spec) {
   std::string text = "{";
-  for (std::size_t id = 0; id < spec.tokens.size(); ++id) {
-    if (spec.tokens[id].empty()) continue;
-    if (text.size() > 1) text += ",";
-    text += "\n" + json_string(symbols_of(spec, static_cast<std::int32_t>(id))) + ": " +
-            std::to_string(id);
+  const auto add = [&text](std::string_view token, std::int32_t id) {
+    text += (text.size() > 1 ? ",\n" : "\n") + json_string(token) + ": " + std::to_string(id);
+  };
+  for (std::size_t i = 0; i < spec.tokens.size(); ++i) {
+    const auto id = static_cast<std::int32_t>(i);
+    if (!spec.tokens[i].empty()) add(symbols_of(spec, id), id);
   }
+  for (const SpecialToken& s : spec.specials) add(s.content, s.id);
   return text + "\n}";
 }
 
