@@ -187,7 +187,7 @@ TEST(Tokenizer, BlocksThatEndAtSafeCutsGiveTheSameIds) {
         ++n_cuts;
       }
       EXPECT_EQ(ids, whole) << file << " " << block;
-      EXPECT_GT(n_cuts, 5);
+      EXPECT_GT(n_cuts, 1);
     }
   }
 }

@@ -267,11 +267,9 @@ Status read_merges(const JsonReader& model, const Ids& ids, TokenizerSpec& spec)
   std::string joined;
   for (const json& item : list.node()) {
     const auto fault = [&](std::string what) {
-      return base::corrupt({.where = "merges[" + std::to_string(spec.merges.size()) + "]",
-                            .what = std::move(what),
-                            .seen = base::shown(item),
-                            .allowed = "\"a b\" or [\"a\", \"b\"] with a, b and ab in the "
-                                       "vocabulary"});
+      return list.element(spec.merges.size())
+          .error(Code::kCorrupt, "", std::move(what),
+                 "\"a b\" or [\"a\", \"b\"] with a, b and ab in the vocabulary");
     };
     const auto pair = merge_pair(item);
     if (!pair) return fault("is no pair of tokens");
@@ -336,7 +334,7 @@ Status read_model(const JsonReader& root, TokenizerSpec& spec) {
     }
     spec.unk = id->second;
   }
-  BELAY_RETURN_IF_ERROR(read_merges(model, ids, spec).within("model"));
+  BELAY_RETURN_IF_ERROR(read_merges(model, ids, spec));
   return read_added_tokens(root, ids, spec);
 }
 
