@@ -267,9 +267,9 @@ Status read_merges(const JsonReader& model, const Ids& ids, TokenizerSpec& spec)
   std::string joined;
   for (const json& item : list.node()) {
     const auto fault = [&](std::string what) {
-      return model.error(Code::kCorrupt, "merges[" + std::to_string(spec.merges.size()) + "]",
-                         what + " (seen " + base::shown(item) + ")",
-                         "\"a b\" or [\"a\", \"b\"] with a, b and ab in the vocabulary");
+      return list.element(spec.merges.size())
+          .error(Code::kCorrupt, "", std::move(what),
+                 "\"a b\" or [\"a\", \"b\"] with a, b and ab in the vocabulary");
     };
     const auto pair = merge_pair(item);
     if (!pair) return fault("is no pair of tokens");
