@@ -12,7 +12,9 @@ if(tests AND GTest_FOUND)
   target_compile_definitions(belay_tests PRIVATE
     BELAY_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data" BELAY_PROGRAM="$<TARGET_FILE_DIR:belay_tests>/belay")
   # The product is checked, not its tests: UBSan would double their compile time.
-  target_compile_options(belay_tests PRIVATE $<$<BOOL:${BELAY_SANITIZE}>:-fno-sanitize=undefined>)
+  if(BELAY_SANITIZE MATCHES undefined)
+    target_compile_options(belay_tests PRIVATE -fno-sanitize=undefined)
+  endif()
   if(TARGET belay)
     add_dependencies(belay_tests belay)
   endif()
