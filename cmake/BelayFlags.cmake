@@ -32,13 +32,18 @@ if(BELAY_WERROR)
   target_compile_options(belay_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
 if(BELAY_SANITIZE)
-  set(sanitize -fsanitize=${BELAY_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  set(BELAY_SANITIZE_FLAGS
+    -fsanitize=${BELAY_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   if(BELAY_SANITIZE MATCHES "address.*undefined")
     # Checks of every access through a pointer that AddressSanitizer makes too; a quarter of the build time.
-    list(APPEND sanitize -fno-sanitize=null,vptr,object-size,nonnull-attribute,returns-nonnull-attribute)
+    list(APPEND BELAY_SANITIZE_FLAGS
+      -fno-sanitize=null,vptr,object-size,nonnull-attribute,returns-nonnull-attribute)
   endif()
-  target_compile_options(belay_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${sanitize}>)
-  target_link_options(belay_flags INTERFACE ${sanitize})
+  target_compile_options(belay_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${BELAY_SANITIZE_FLAGS}>)
+  target_link_options(belay_flags INTERFACE ${BELAY_SANITIZE_FLAGS})
+  if(BELAY_FUZZ)
+    target_compile_options(belay_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=fuzzer-no-link>)
+  endif()
 endif()
 
 # The instruction set of everything outside ops/simd.

@@ -9,10 +9,29 @@ if(BELAY_PCH)
   file(WRITE ${BELAY_GENERATED}/pch.cpp "")
   add_library(belay_pch STATIC ${BELAY_GENERATED}/pch.cpp)
   target_link_libraries(belay_pch PRIVATE belay_common)
+  # GCC loads all of a precompiled header for every source, two of them wait for each other's pages, and
+  # what few sources use costs all; clang loads what is used.
   target_precompile_headers(belay_pch PRIVATE
     <algorithm> <array> <atomic> <cmath> <cstdint> <cstring> <functional> <map> <memory> <optional>
-    <span> <string> <string_view> <utility> <variant> <vector> <fmt/format.h> <nlohmann/json.hpp>)
+    <span> <string> <string_view> <utility> <variant> <vector> <fmt/format.h>)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    target_precompile_headers(belay_pch PRIVATE <nlohmann/json.hpp>)
+  endif()
 endif()
+
+# Clang 16 dies of the AVX-512-BF16 kernels and, with sanitizers, spends minutes on the AVX-512 ones. GCC
+# compiles them in a clang build too; both compilers' sanitizers call the same runtime.
+function(belay_simd_by_gcc library isa sources options)
+  foreach(source IN LISTS sources)
+    get_filename_component(name ${source} NAME_WE)
+    set(object ${CMAKE_BINARY_DIR}/simd/${name}_${isa}.o)
+    add_custom_command(OUTPUT ${object} DEPENDS ${source} DEPFILE ${object}.d VERBATIM
+      COMMAND ${CMAKE_CXX_COMPILER_LAUNCHER} g++ -std=c++20 -g1 -ffp-contract=off -march=x86-64-v2
+        ${BELAY_SANITIZE_FLAGS} ${options} -I${CMAKE_SOURCE_DIR}/src -I${BELAY_GENERATED}
+        -MD -MF ${object}.d -c ${source} -o ${object})
+    target_sources(${library} PRIVATE ${object})
+  endforeach()
+endfunction()
 
 # Compiles src/ops/simd/*.cpp, except dispatch*.cpp, once for each instruction set. The name reaches the
 # source as BELAY_ISA. No precompiled header: an inline function of a standard header, compiled for
@@ -28,30 +47,27 @@ function(belay_add_simd library)
   set(flags_avx512 ${flags_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq)
   set(flags_avx512bf16 ${flags_avx512} -mavx512bf16)
   set(flags_neon "")
-  if(BELAY_FUZZ)
-    # What is fuzzed reads files and runs no kernel: nothing is gained by instrumented ones, which take
-    # minutes to compile; and clang 16 dies of the optimised AVX-512-BF16 set.
-    set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "-fno-sanitize=all;-O0")
-  endif()
   set(sets_x86 scalar avx2 avx512 avx512bf16)
   set(sets_arm scalar neon)
   set(sets_other scalar)
   foreach(isa IN LISTS sets_${BELAY_ARCH})
+    # The scalar set's arrays of sixteen, unrolled by -O3, take minutes to compile; sanitized, so do all
+    # sets above -O1, and the scalar one above -Og.
+    set(options -O3 -fno-math-errno -fno-trapping-math ${flags_${isa}} -DBELAY_ISA=${isa})
+    if(BELAY_SANITIZE)
+      list(APPEND options $<IF:$<STREQUAL:${isa},scalar>,-Og,-O1>)
+    elseif(isa STREQUAL "scalar")
+      list(APPEND options -O2)
+    endif()
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+      belay_simd_by_gcc(${library} ${isa} "${sources}" "${options}")
+      continue()
+    endif()
     add_library(belay_simd_${isa} OBJECT ${sources})
     target_link_libraries(belay_simd_${isa} PRIVATE belay_common)
-    target_compile_definitions(belay_simd_${isa} PRIVATE BELAY_ISA=${isa})
-    # The scalar set's arrays of sixteen, unrolled by -O3, take minutes to compile; sanitized, so do all
-    # sets above the build's own level.
-    set(level -O3)
-    if(BELAY_SANITIZE)
-      set(level "")
-    elseif(isa STREQUAL "scalar")
-      set(level -O2)
-    endif()
+    # GCC 12's own AVX-512 headers start from a value left undefined on purpose.
     target_compile_options(belay_simd_${isa} PRIVATE
-      ${level} -fno-math-errno -fno-trapping-math ${flags_${isa}}
-      # GCC 12's own AVX-512 headers start from a value left undefined on purpose.
-      $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-uninitialized>)
+      ${options} -Wno-maybe-uninitialized -Wno-uninitialized)
     target_sources(${library} PRIVATE $<TARGET_OBJECTS:belay_simd_${isa}>)
   endforeach()
 endfunction()

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/cpu.h"
+#include "base/json.h"
 #include "bench/report.h"
 #include "train/step.h"
 
@@ -91,7 +92,7 @@ TEST_P(Bench, TrainReportsParseAndHoldTheFields) {
   TrainBenchOptions o = options();
   o.checkpoint = true;
   const TrainResult r = train(o);
-  const json j = json::parse(train_json(machine_, tiny_, o, r).dump());
+  const json j = base::json_value(train_json(machine_, tiny_, o, r).dump());
   for (const char* field :
        {"tokens_per_second", "steps_per_second", "mfu", "step_seconds", "peak_rss_bytes",
         "planned_bytes", "params", "flops_per_token", "product_flops", "products_bound",
@@ -111,7 +112,7 @@ TEST_P(Bench, WithoutOneDnnTheReportSaysSo) {
   o.roofline = false;
   o.steps = 1;
   const TrainResult r = train(o);
-  const json j = json::parse(train_json(machine_, tiny_, o, r).dump());
+  const json j = base::json_value(train_json(machine_, tiny_, o, r).dump());
   for (const char* field : {"product_flops", "mfu", "products_bound"}) {
     EXPECT_TRUE(j[field].is_null()) << field;
   }
@@ -137,7 +138,7 @@ TEST_P(Bench, OpsCompareWithTheRoofline) {
   EXPECT_GT(r.read_bandwidth, 1e8);
   EXPECT_GE(r.operations.size(), 20u);
   EXPECT_EQ(r.products.size(), 15u);
-  const json j = json::parse(ops_json(machine_, tiny_, r).dump());
+  const json j = base::json_value(ops_json(machine_, tiny_, r).dump());
   expect_finite(j, "");
   for (const json& row : j["operations"]) {
     EXPECT_GT(row["ms"].get<double>(), 0) << row;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "run_belay.h"
 
 namespace belay {
@@ -38,7 +39,7 @@ TEST(CliData, PrepareAndShow) {
       belay("data prepare --tokenizer " + kTokenizer + " --field body --json --out " + out + " " +
             dir.file("a.txt") + " " + dir.file("b.jsonl"));
   ASSERT_EQ(made.code, 0) << made.err;
-  const json m = json::parse(made.out);
+  const json m = base::json_value(made.out);
   EXPECT_EQ(m["dropped"]["duplicates"], 1);
   EXPECT_EQ(m["dropped"]["empty"], 1);
   EXPECT_EQ(m["tokenizer"]["vocab_size"], 512);
@@ -47,7 +48,7 @@ TEST(CliData, PrepareAndShow) {
 
   const Outcome shown = belay("data show " + out + " --json --samples 2");
   ASSERT_EQ(shown.code, 0) << shown.err;
-  const json s = json::parse(shown.out);
+  const json s = base::json_value(shown.out);
   EXPECT_EQ(s["train"]["tokens"], m["train"]["tokens"]);
   EXPECT_EQ(s["train"]["text_bytes"], m["train"]["text_bytes"]);
   EXPECT_GT(s["train"]["bytes_per_token"].get<double>(), 1.5);
@@ -71,7 +72,7 @@ TEST(CliData, WithoutATokenizerATokenIsAByte) {
   ASSERT_EQ(made.code, 0) << made.err;
   EXPECT_THAT(made.out, AllOf(HasSubstr("1.000"), HasSubstr("saved in"),
                               HasSubstr("no document fell there by its hash")));
-  const json s = json::parse(belay("data show --json " + dir.file("s")).out);
+  const json s = base::json_value(belay("data show --json " + dir.file("s")).out);
   EXPECT_EQ(s["tokenizer"]["vocab_size"], 256);
   EXPECT_TRUE(s["tokenizer"]["end_of_text"].is_null());
 }
@@ -83,7 +84,7 @@ TEST(CliData, ValidationFilesMayBeSeveral) {
       belay("data prepare --json --out " + dir.file("s") + " --valid-file " + dir.file("a") +
             " --valid-file " + dir.file("b") + " " + dir.file("c"));
   ASSERT_EQ(made.code, 0) << made.err;
-  const json m = json::parse(made.out);
+  const json m = base::json_value(made.out);
   EXPECT_EQ(m["valid"]["documents"], 3);  // the second document of b is that of a
   EXPECT_EQ(m["train"]["documents"], 1);
 }

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "run_belay.h"
 
 namespace belay {
@@ -20,7 +21,7 @@ using testing::read;
 std::vector<json> metrics_of(const std::string& run) {
   std::vector<json> lines;
   std::istringstream text(read(run + "/metrics.jsonl"));
-  for (std::string line; std::getline(text, line);) lines.push_back(json::parse(line));
+  for (std::string line; std::getline(text, line);) lines.push_back(base::json_value(line));
   return lines;
 }
 
@@ -61,7 +62,7 @@ TEST_F(CliPretrainData, ValidatesAndSamplesAlongTheWay) {
   }
   EXPECT_EQ(validated, (std::vector<std::int64_t>{20, 40, 60}));
   EXPECT_EQ(sampled, (std::vector<std::int64_t>{20, 40}));
-  const json manifest = json::parse(read(run + "/run.json"));
+  const json manifest = base::json_value(read(run + "/run.json"));
   EXPECT_EQ(manifest["data"]["vocab_size"], 512);
   EXPECT_GT(manifest["measured"]["tokens_per_second"].get<double>(), 0);
   EXPECT_EQ(manifest["plan"]["parameters"], manifest["model"]["parameters"]);

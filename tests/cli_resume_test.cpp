@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/hash.h"
+#include "base/json.h"
 #include "run_belay.h"
 
 namespace belay {
@@ -53,7 +54,7 @@ void kill_after_checkpoint(const std::string& args, const std::string& run) {
 }
 
 std::int64_t newest_step(const std::string& run) {
-  return json::parse(read(run + "/state/checkpoint.json"))["checkpoints"][0]["step"];
+  return base::json_value(read(run + "/state/checkpoint.json"))["checkpoints"][0]["step"];
 }
 
 TEST(CliResume, ThreeKillsEndInTheSameBits) {
@@ -66,11 +67,11 @@ TEST(CliResume, ThreeKillsEndInTheSameBits) {
                           run);
   }
   ASSERT_GE(newest_step(run), 60);
-  ASSERT_EQ(json::parse(read(run + "/run.json"))["status"], "running");
+  ASSERT_EQ(base::json_value(read(run + "/run.json"))["status"], "running");
   const Outcome last = belay("pretrain --resume " + run);
   ASSERT_EQ(last.code, 0) << last.err;
   EXPECT_EQ(weights_of(run), undisturbed());
-  const json manifest = json::parse(read(run + "/run.json"));
+  const json manifest = base::json_value(read(run + "/run.json"));
   EXPECT_EQ(manifest["status"], "done");
   EXPECT_EQ(manifest["steps"], 240);
   EXPECT_EQ(manifest["resumed"].size(), 3u);
@@ -78,7 +79,7 @@ TEST(CliResume, ThreeKillsEndInTheSameBits) {
   std::istringstream lines(read(run + "/metrics.jsonl"));
   std::int64_t step = 0;
   for (std::string line; std::getline(lines, line);) {
-    const std::int64_t next = json::parse(line)["step"];
+    const std::int64_t next = base::json_value(line)["step"];
     EXPECT_GE(next, step);
     step = next;
   }
@@ -98,8 +99,8 @@ TEST(CliResume, AfterCtrlCWithTheCommandThatItPrints) {
       dir.file("code"));
   EXPECT_EQ(read(dir.file("code")), "0\n");
   EXPECT_THAT(read(dir.file("out")), HasSubstr("belay pretrain --resume " + run));
-  EXPECT_EQ(json::parse(read(run + "/run.json"))["status"], "interrupted");
-  EXPECT_EQ(json::parse(read(run + "/run.json"))["steps"], newest_step(run));
+  EXPECT_EQ(base::json_value(read(run + "/run.json"))["status"], "interrupted");
+  EXPECT_EQ(base::json_value(read(run + "/run.json"))["steps"], newest_step(run));
   EXPECT_TRUE(std::filesystem::exists(run + "/model/config.json"));
 }
 
@@ -109,7 +110,7 @@ TEST(CliResume, RefusesWhatWouldNotBeTheSameRun) {
   write(dir.file("other.txt"), read(BELAY_TEST_DATA "/shakespeare_200k.txt") + " More.");
   // Cut off by the clock, so that there is something to resume.
   ASSERT_EQ(belay(kRun + "--steps 100000 --max-seconds 0.2 --out " + run).code, 0);
-  ASSERT_EQ(json::parse(read(run + "/run.json"))["status"], "interrupted");
+  ASSERT_EQ(base::json_value(read(run + "/run.json"))["status"], "interrupted");
   const std::string before = read(run + "/state/checkpoint.json");
   const auto refused = [&](const std::string& more, int code, const std::string& message) {
     const Outcome seen = belay("pretrain --resume " + run + " " + more);
@@ -121,7 +122,7 @@ TEST(CliResume, RefusesWhatWouldNotBeTheSameRun) {
   refused("--depth 2", 2, "--depth: differs");
   refused("--steps 99", 2, "--steps: differs");
   refused("--data " + dir.file("other.txt"), 1, "is not that of the data that the run has learned");
-  const json good = json::parse(read(run + "/run.json"));
+  const json good = base::json_value(read(run + "/run.json"));
   json edited = good;
   edited["options"]["lr"] = "0.5";
   write(run + "/run.json", edited.dump());

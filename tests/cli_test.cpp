@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "base/hash.h"
+#include "base/json.h"
 #include "run_belay.h"
 
 namespace belay {
@@ -31,7 +32,7 @@ TEST(Cli, VersionNamesTheInstructionSetAndIsQuick) {
   EXPECT_THAT(text.out,
               AllOf(StartsWith("belay "), HasSubstr("instruction set"), HasSubstr("zstd")));
   const Outcome document = belay("--version --json");
-  const json j = json::parse(document.out);
+  const json j = base::json_value(document.out);
   EXPECT_EQ(j["isas"].back(), j["isa"]);
   EXPECT_GE(j["threads"].get<int>(), 1);
   EXPECT_TRUE(j["libraries"].contains("fmt"));
@@ -88,7 +89,7 @@ class CliRefuses : public ::testing::TestWithParam<Bad> {
   template <class Change>
   void copy_model(const std::string& name, Change change) const {
     std::filesystem::create_directory(dir_.file(name));
-    json config = json::parse(read(kStories + "/config.json"));
+    json config = base::json_value(read(kStories + "/config.json"));
     change(config);
     write(dir_.file(name) + "/config.json", config.dump());
     write(dir_.file(name) + "/model.safetensors", read(kStories + "/model.safetensors"));
@@ -160,7 +161,7 @@ TEST(CliScore, JsonOfOneDocumentAndOfSeveral) {
   const Outcome one =
       belay("score " + kStories + " --ids " + dir.file("one.json") + " --dtype f32 --json");
   ASSERT_EQ(one.code, 0) << one.err;
-  const json j = json::parse(one.out);
+  const json j = base::json_value(one.out);
   EXPECT_EQ(j["tokens"], json({1, 403, 407, 261, 378}));
   EXPECT_TRUE(j["logprobs"][0].is_null());
   EXPECT_NEAR(j["logprobs"][1].get<double>(), -0.243743429, 1e-4);
@@ -173,7 +174,7 @@ TEST(CliScore, JsonOfOneDocumentAndOfSeveral) {
   write(dir.file("two.json"), "[[1, 403, 407, 261, 378], [7]]");
   const Outcome two = belay("score " + kStories + " --ids " + dir.file("two.json") +
                             " --dtype f32 --piece 2 --json");
-  const json d = json::parse(two.out)["documents"];
+  const json d = base::json_value(two.out)["documents"];
   EXPECT_EQ(d[0]["logprobs"], j["logprobs"]);
   EXPECT_TRUE(d[1]["nats_per_token"].is_null());
   const Outcome text = belay("score " + kStories + " --ids " + dir.file("one.json"));
@@ -212,8 +213,8 @@ TEST(CliPretrain, LeavesAModelAManifestAndMetrics) {
   ASSERT_EQ(run.code, 0) << run.err;
   EXPECT_THAT(run.err,
               AllOf(HasSubstr("parameters"), HasSubstr("FLOPs a token"), HasSubstr("memory")));
-  const json manifest = json::parse(read(out + "/run.json"));
-  EXPECT_EQ(json::parse(run.out), manifest);
+  const json manifest = base::json_value(read(out + "/run.json"));
+  EXPECT_EQ(base::json_value(run.out), manifest);
   EXPECT_EQ(manifest["status"], "done");
   EXPECT_EQ(manifest["steps"], 30);  // flags win over the file
   EXPECT_EQ(manifest["options"]["optimizer"], "adamw");
@@ -223,11 +224,11 @@ TEST(CliPretrain, LeavesAModelAManifestAndMetrics) {
   std::string first, line;
   std::getline(lines, first);
   for (std::string next; std::getline(lines, next);) line = next;
-  EXPECT_NEAR(json::parse(first)["loss"].get<double>(), std::log(256), 0.06);
+  EXPECT_NEAR(base::json_value(first)["loss"].get<double>(), std::log(256), 0.06);
   for (const char* name : {"step", "tokens", "flops", "seconds", "lr", "grad_norm"}) {
-    EXPECT_TRUE(json::parse(first).contains(name)) << name;
+    EXPECT_TRUE(base::json_value(first).contains(name)) << name;
   }
-  EXPECT_EQ(json::parse(line)["val_bpb"], manifest["val_bpb"]);
+  EXPECT_EQ(base::json_value(line)["val_bpb"], manifest["val_bpb"]);
   write(dir.file("ids.json"), "[73, 116, 32]");
   EXPECT_EQ(belay("score " + out + "/model --ids " + dir.file("ids.json")).code, 0);
 }
@@ -247,7 +248,7 @@ TEST(CliPretrain, DivergenceIsAnErrorNamingTheStep) {
                                "--weight-decay 100 --dtype f32");
   EXPECT_EQ(run.code, 1);
   EXPECT_THAT(run.err, AllOf(HasSubstr("not finite"), HasSubstr("--lr")));
-  EXPECT_EQ(json::parse(read(dir.file("run/run.json")))["status"], "failed");
+  EXPECT_EQ(base::json_value(read(dir.file("run/run.json")))["status"], "failed");
 }
 
 TEST(CliPretrain, AnInterruptSavesAndEndsWell) {
@@ -258,7 +259,7 @@ TEST(CliPretrain, AnInterruptSavesAndEndsWell) {
                               BELAY_TEST_DATA "/shakespeare_200k.txt --out " + out +
                               " >/dev/null 2>&1";
   EXPECT_EQ(std::system(command.c_str()), 0);
-  EXPECT_EQ(json::parse(read(out + "/run.json"))["status"], "interrupted");
+  EXPECT_EQ(base::json_value(read(out + "/run.json"))["status"], "interrupted");
   EXPECT_TRUE(std::filesystem::exists(out + "/model/model.safetensors"));
 }
 

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "fault_env.h"
 #include "run_belay.h"
 
@@ -24,7 +25,7 @@ using testing::write;
 
 const std::string kStories = std::string(BELAY_TEST_DATA) + "/stories260K";
 
-json oracle() { return json::parse(read(kStories + "/stories260K_oracle.json")); }
+json oracle() { return base::json_value(read(kStories + "/stories260K_oracle.json")); }
 
 TEST(CliScoreFile, TheTokenizersIdsAndTheLogProbabilitiesOfTheOracle) {
   const testing::TempDir dir;
@@ -33,7 +34,7 @@ TEST(CliScoreFile, TheTokenizersIdsAndTheLogProbabilitiesOfTheOracle) {
   const Outcome run =
       belay("score " + kStories + " --file " + dir.file("story.txt") + " --dtype f32 --json");
   ASSERT_EQ(run.code, 0) << run.err;
-  const json j = json::parse(run.out);
+  const json j = base::json_value(run.out);
   EXPECT_EQ(j["tokens"], json({1, 403, 407, 261, 378}));
   EXPECT_TRUE(j["logprobs"][0].is_null());
   double nats = 0;
@@ -48,7 +49,7 @@ TEST(CliScoreFile, TheTokenizersIdsAndTheLogProbabilitiesOfTheOracle) {
   write(dir.file("ids.json"), j["tokens"].dump());
   const Outcome ids =
       belay("score " + kStories + " --ids " + dir.file("ids.json") + " --dtype f32 --json");
-  EXPECT_EQ(json::parse(ids.out)["logprobs"], j["logprobs"]);
+  EXPECT_EQ(base::json_value(ids.out)["logprobs"], j["logprobs"]);
 }
 
 TEST(CliScoreFile, RefusesWhatIsNoText) {
@@ -76,7 +77,7 @@ TEST(CliSample, TheOraclesGreedyStoryAndTheSameTextForTheSameSeed) {
   const std::string ask = "sample " + kStories + " --dtype f32 --max-tokens 40 ";
   const Outcome greedy = belay(ask + "--temperature 0 --json");
   ASSERT_EQ(greedy.code, 0) << greedy.err;
-  const json j = json::parse(greedy.out);
+  const json j = base::json_value(greedy.out);
   const json ids = o["greedy_ids_from_bos"];
   EXPECT_EQ(j["ids"], json(std::vector<json>(ids.begin() + 1, ids.begin() + 41)));
   EXPECT_THAT(j["text"].get<std::string>(), HasSubstr("Once upon a time"));
@@ -97,7 +98,7 @@ TEST(CliPlan, SaysWhatARunTakesAndWritesNothing) {
                           std::string(BELAY_TEST_DATA) + "/shakespeare_200k.txt ";
   const Outcome run = belay("plan --help");
   EXPECT_THAT(run.out, Not(HasSubstr("--resume")));
-  const json plan = json::parse(belay(ask + "--price-per-hour 36 --json").out);
+  const json plan = base::json_value(belay(ask + "--price-per-hour 36 --json").out);
   EXPECT_EQ(plan["steps"], 5000);
   EXPECT_EQ(plan["tokens"], 5000 * 256);
   EXPECT_NEAR(plan["price"].get<double>(), plan["seconds"].get<double>() / 100, 1e-9);
@@ -137,17 +138,17 @@ TEST_F(CliRuns, ListShowAndCompare) {
   ASSERT_EQ(list.code, 0) << list.err;
   EXPECT_THAT(list.out, AllOf(HasSubstr("\na "), HasSubstr("\nb "), HasSubstr("val_bpb")));
   EXPECT_TRUE(std::filesystem::exists(dir_->file("runs/index.db")));
-  const json all = json::parse(belay("runs list --json" + runs()).out);
+  const json all = base::json_value(belay("runs list --json" + runs()).out);
   ASSERT_EQ(all["runs"].size(), 2u);
   EXPECT_EQ(all["runs"][1]["name"], "b");
   EXPECT_EQ(all["runs"][0]["steps"], 12);
 
-  const json shown = json::parse(belay("runs show " + dir_->file("runs/a/") + " --json").out);
+  const json shown = base::json_value(belay("runs show " + dir_->file("runs/a/") + " --json").out);
   EXPECT_EQ(shown["status"], "done");
   EXPECT_EQ(shown["manifest"]["seed"], 1);
   EXPECT_THAT(belay("runs show a" + runs()).out, HasSubstr("tokens a second"));
 
-  const json compared = json::parse(belay("runs compare a b --json" + runs()).out);
+  const json compared = base::json_value(belay("runs compare a b --json" + runs()).out);
   EXPECT_EQ(compared["runs"][0]["differing_options"], json({{"seed", "1"}}));
   EXPECT_EQ(compared["common_tokens"], 12 * 256);
   const Outcome text = belay("runs compare a b" + runs());
@@ -179,7 +180,7 @@ TEST_F(CliRuns, ARunIsSampledAndScoredByItsFolder) {
   const Outcome score =
       belay("score " + dir_->file("runs/a") + " --file " + dir_->file("other.txt") + " --json");
   ASSERT_EQ(score.code, 0) << score.err;
-  const json j = json::parse(score.out);
+  const json j = base::json_value(score.out);
   EXPECT_EQ(j["n_tokens"], 102);
   EXPECT_EQ(j["context"], 32);
   // The first byte stands for itself: 8 bits.

@@ -1,3 +1,4 @@
+#include "base/json.h"
 #include "model/config_json.h"
 
 #include <gmock/gmock.h>
@@ -256,8 +257,8 @@ TEST(Config, WritingAndReadingGivesTheSame) {
     ASSERT_TRUE(again.ok()) << again.status().message();
     EXPECT_EQ(*config, *again);
     EXPECT_THAT(again->more_eos_ids, ElementsAre(2, 3));
-    EXPECT_EQ(json::parse(to_json(*config))["rms_norm_eps"].dump(), "1e-05");
-    EXPECT_EQ(json::parse(to_json(*config, tensor::DType::kBF16))["torch_dtype"], "bfloat16");
+    EXPECT_EQ(base::json_value(to_json(*config))["rms_norm_eps"].dump(), "1e-05");
+    EXPECT_EQ(base::json_value(to_json(*config, tensor::DType::kBF16))["torch_dtype"], "bfloat16");
   }
 }
 

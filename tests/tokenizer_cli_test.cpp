@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/json.h"
 #include "fault_env.h"
 #include "tokenizer_data.h"
 
@@ -38,20 +39,20 @@ class CliTokenizer : public ::testing::Test {
 
 TEST_F(CliTokenizer, TrainsEncodesAndDecodes) {
   ASSERT_EQ(train("--vocab-size 600 --json " + kText), 0) << err_;
-  const json report = json::parse(out_);
+  const json report = base::json_value(out_);
   EXPECT_EQ(report["vocab_size"], 600);
   EXPECT_EQ(report["text_bytes"], 200000);
   const std::string ids = dir_.file("ids.json");
   ASSERT_EQ(run("encode --tokenizer " + tok() + " " + kText + " --json"), 0) << err_;
-  const json encoded = json::parse(out_);
+  const json encoded = base::json_value(out_);
   EXPECT_EQ(encoded["ids"].size(), encoded["n_tokens"].get<std::size_t>());
   EXPECT_GT(encoded["bytes_per_token"].get<double>(), 2.0);
   ASSERT_EQ(run("encode --tokenizer " + tok() + " " + kText + " --out " + ids), 0) << err_;
-  EXPECT_EQ(json::parse(read_all(ids)), encoded["ids"]);
+  EXPECT_EQ(base::json_value(read_all(ids)), encoded["ids"]);
   ASSERT_EQ(run("decode --tokenizer " + tok() + " " + ids), 0) << err_;
   EXPECT_EQ(out_, read_all(kText));
   ASSERT_EQ(run("show " + tok() + " --text 'the king<|endoftext|>' --json"), 0) << err_;
-  const json shown = json::parse(out_);
+  const json shown = base::json_value(out_);
   EXPECT_EQ(shown["end_of_text"], 599);
   EXPECT_EQ(shown["tokens"].back()["id"], 599);
   EXPECT_EQ(shown["fingerprint"], report["fingerprint"]);

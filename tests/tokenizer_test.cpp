@@ -1,6 +1,7 @@
 // Tokenizers against the ids that other people's programs gave, and against what a hostile file may
 // hold. The vocabularies are cut to what the texts can reach (tests/oracle/tokenizer_subset.py).
 #include "text/tokenizer.h"
+#include "base/json.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -62,7 +63,7 @@ TEST_P(TokenizerOracle, GivesTheIdsOfEveryText) {
   std::istringstream lines(vectors("tokenizer_oracle.jsonl.zst"));
   int rows = 0;
   for (std::string line; std::getline(lines, line);) {
-    const json row = json::parse(line);
+    const json row = base::json_value(line);
     if (!row.contains(column.key) || row[column.key].is_null()) continue;
     const auto text = row["text"].get<std::string>();
     const auto ids = row[column.key].get<Ids>();
@@ -102,7 +103,8 @@ TEST(Tokenizer, PlansOfTiktoken) {
     if (const auto v = value("EncodingName: ")) name = *v;
     if (const auto v = value("Sample: ")) text = *v;
     if (const auto v = value("Encoded: ")) {
-      EXPECT_EQ(encoded(tokenizers.at(name), text), json::parse(*v).get<Ids>()) << name << text;
+      EXPECT_EQ(encoded(tokenizers.at(name), text), base::json_value(*v).get<Ids>())
+          << name << text;
       ++plans;
     }
   }
@@ -138,7 +140,7 @@ TEST(Tokenizer, TinyLlama) {
   ASSERT_TRUE(t.ok()) << t.status().message();
   EXPECT_EQ(t->vocab_size(), 512);
   EXPECT_EQ(Ids(t->template_prefix().begin(), t->template_prefix().end()), Ids{1});
-  const json oracle = json::parse(testing::read_all(folder + "/stories260K_oracle.json"));
+  const json oracle = base::json_value(testing::read_all(folder + "/stories260K_oracle.json"));
   for (const json& row : oracle["encode"]) {
     Ids ids = {1};
     t->encode(row["text"].get<std::string>(), ids);
@@ -166,7 +168,7 @@ TEST(Tokenizer, BlocksThatEndAtSafeCutsGiveTheSameIds) {
   std::string text;
   std::istringstream lines(vectors("tokenizer_oracle.jsonl.zst"));
   for (std::string line; std::getline(lines, line);) {
-    text += json::parse(line)["text"].get<std::string>();
+    text += base::json_value(line)["text"].get<std::string>();
   }
   for (const std::string file : {"gpt2_tokenizer.json", "cl100k_base.tiktoken",
                                  "o200k_base.tiktoken", "qwen3_tokenizer.json"}) {
@@ -239,7 +241,7 @@ class BadTokenizerJson : public ::testing::TestWithParam<Bad> {};
 TEST_P(BadTokenizerJson, IsNamed) {
   std::string text =
       testing::read_all(std::string(BELAY_TEST_DATA) + "/stories260K/tokenizer.json");
-  text = json::parse(text).dump();
+  text = base::json_value(text).dump();
   const std::size_t at = text.find(GetParam().from);
   ASSERT_NE(at, std::string::npos);
   text.replace(at, GetParam().from.size(), GetParam().to);

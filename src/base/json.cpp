@@ -96,10 +96,14 @@ Result<JsonReader> parse_json(std::string_view text, std::string_view file,
   }
   Guard guard(file, limits.max_depth);
   if (!json::sax_parse(text.begin(), text.end(), &guard)) return guard.take();
-  return JsonReader(
-      std::make_shared<const json>(json::parse(text.begin(), text.end(), nullptr, false)),
-      std::string(file), "");
+  return JsonReader(std::make_shared<const json>(json_value(text)), std::string(file), "");
 }
+
+json json_value(std::string_view text) {
+  return json::parse(text.begin(), text.end(), nullptr, false);
+}
+
+nlohmann::ordered_json to_ordered(const json& value) { return nlohmann::ordered_json(value); }
 
 JsonReader::JsonReader(std::shared_ptr<const json> node, std::string file, std::string path)
     : node_(std::move(node)), file_(std::move(file)), path_(std::move(path)) {}

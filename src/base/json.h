@@ -77,6 +77,13 @@ class JsonReader {
 Result<JsonReader> parse_json(std::string_view text, std::string_view file,
                               const JsonLimits& limits = {});
 
+/// A text of our own as a value, for the places that need no messages: discarded (is_discarded())
+/// when it is no JSON. Here, because the parser takes seconds to compile wherever it is used.
+nlohmann::json json_value(std::string_view text);
+
+/// The same value in the type that keeps the order of keys (they come in alphabetical order).
+nlohmann::ordered_json to_ordered(const nlohmann::json& value);
+
 /// A value as a message shows it: compact, escaped, cut.
 std::string shown(const nlohmann::json& value);
 

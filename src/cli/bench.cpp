@@ -96,47 +96,45 @@ std::string shape_help() {
   return text;
 }
 
-void add_common(CLI::App& verb, Options& o) {
-  verb.add_option("--shape", o.shape, shape_help())->capture_default_str()->type_name("NAME");
-  verb.add_flag("--json", o.json, "Print one JSON document");
+void add_common(Verb verb, Options& o) {
+  verb.option("--shape", o.shape, shape_help()).type("NAME");
+  verb.flag("--json", o.json, "Print one JSON document");
   add_compute_options(verb, o.compute);
 }
 
-void add_train(Verbs& verbs, CLI::App& parent) {
+void add_train(Verbs& verbs, Verb parent) {
   auto options = std::make_shared<Options>();
   Options& o = *options;
-  CLI::App& verb =
-      verbs.add(parent,
-                {.name = "train",
-                 .about = "A whole training step: speed, memory, and where the time goes",
-                 .examples = {"bench train --shape S --dtype bf16 --json",
-                              "bench train --shape nano --steps 200 --optimizer muon"}},
-                [&verbs, options] { return run_train(verbs, *options); });
-  verb.add_option("--steps", o.steps, "Steps that are timed, after two that are not")
-      ->capture_default_str();
-  verb.add_option("--optimizer", o.optimizer, "adamw or muon")->capture_default_str();
-  verb.add_flag("--checkpoint", o.checkpoint, "Recompute blocks in backward");
+  Verb verb = verbs.add(parent,
+                        {.name = "train",
+                         .about = "A whole training step: speed, memory, and where the time goes",
+                         .examples = {"bench train --shape S --dtype bf16 --json",
+                                      "bench train --shape nano --steps 200 --optimizer muon"}},
+                        [&verbs, options] { return run_train(verbs, *options); });
+  verb.option("--steps", o.steps, "Steps that are timed, after two that are not");
+  verb.option("--optimizer", o.optimizer, "adamw or muon");
+  verb.flag("--checkpoint", o.checkpoint, "Recompute blocks in backward");
   add_common(verb, o);
 }
 
-void add_ops(Verbs& verbs, CLI::App& parent) {
+void add_ops(Verbs& verbs, Verb parent) {
   auto options = std::make_shared<Options>();
   Options& o = *options;
-  CLI::App& verb =
+  Verb verb =
       verbs.add(parent,
                 {.name = "ops",
                  .about = "Each operation and product alone, against roofline and oneDNN",
                  .examples = {"bench ops --dtype bf16", "bench ops --filter attention --json",
                               "bench ops --filter 'product weight'"}},
                 [&verbs, options] { return run_ops(verbs, *options); });
-  verb.add_option("--filter", o.filter, "Only names that hold this text")->type_name("TEXT");
+  verb.option("--filter", o.filter, "Only names that hold this text").type("TEXT");
   add_common(verb, o);
 }
 
 }  // namespace
 
 void add_bench(Verbs& verbs) {
-  CLI::App& verb = verbs.add(
+  Verb verb = verbs.add(
       {.name = "bench",
        .about = "Speed of training steps and operations, against the measured roofline",
        .examples = {"bench train --shape S --json", "bench ops --filter rmsnorm"}},

@@ -53,17 +53,13 @@ Result<tensor::DType> choose_dtype(const std::string& name, base::Isa isa) {
 
 }  // namespace
 
-void add_compute_options(CLI::App& verb, ComputeOptions& options) {
-  const std::string group = "Machine";
-  verb.add_option("--threads", options.threads, "Threads; 0: all that this process may use")
-      ->capture_default_str()
-      ->group(group);
-  verb.add_option("--isa", options.isa, "Instruction set: auto, scalar, avx2, avx512, ...")
-      ->capture_default_str()
-      ->group(group);
-  verb.add_option("--dtype", options.dtype, "Compute type: auto, f32, bf16")
-      ->capture_default_str()
-      ->group(group);
+void add_compute_options(Verb verb, ComputeOptions& options) {
+  const char* const group = "Machine";
+  verb.option("--threads", options.threads, "Threads; 0: all that this process may use")
+      .group(group);
+  verb.option("--isa", options.isa, "Instruction set: auto, scalar, avx2, avx512, ...")
+      .group(group);
+  verb.option("--dtype", options.dtype, "Compute type: auto, f32, bf16").group(group);
 }
 
 Result<Compute> open_compute(const ComputeOptions& options) {

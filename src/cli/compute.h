@@ -1,12 +1,12 @@
 // The options of every verb that computes: threads, instruction set, compute type.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 
 #include "base/context.h"
 #include "base/status.h"
+#include "cli/options.h"
 #include "tensor/dtype.h"
 
 namespace belay::cli {
@@ -18,7 +18,7 @@ struct ComputeOptions {
 };
 
 /// Adds --threads, --isa and --dtype.
-void add_compute_options(CLI::App& verb, ComputeOptions& options);
+void add_compute_options(Verb verb, ComputeOptions& options);
 
 /// The machine as the options want it.
 struct Compute {

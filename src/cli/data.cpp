@@ -216,10 +216,10 @@ Result<ExitCode> run_show(Verbs& verbs, const ShowArguments& a) {
   return ExitCode::kDone;
 }
 
-void add_prepare(Verbs& verbs, CLI::App& parent) {
+void add_prepare(Verbs& verbs, Verb parent) {
   auto arguments = std::make_shared<PrepareArguments>();
   PrepareArguments& a = *arguments;
-  CLI::App& verb = verbs.add(
+  Verb verb = verbs.add(
       parent,
       {.name = "prepare",
        .about = "Text files, folders and JSON lines to token shards",
@@ -227,57 +227,48 @@ void add_prepare(Verbs& verbs, CLI::App& parent) {
                     "data prepare --tokenizer tok --out shards --field text books/ web.jsonl.zst",
                     "data prepare --out shards --valid-file heldout.txt corpus.txt.xz"}},
       [&verbs, arguments] { return run_prepare(verbs, *arguments); });
-  const auto several = CLI::MultiOptionPolicy::TakeAll;
-  verb.add_option("text", a.prepare.inputs,
-                  "Text files, .jsonl files and folders of them; each also as .gz, .xz or .zst")
-      ->required()
-      ->multi_option_policy(several)
-      ->type_name("PATH");
-  verb.add_option("--tokenizer", a.tokenizer,
-                  "tokenizer.json or a folder with one; without it a token is a byte")
-      ->type_name("PATH");
-  verb.add_option("--out", a.prepare.out, "Folder of the dataset; one that is there is replaced")
-      ->required()
-      ->type_name("DIR");
-  verb.add_option("--field", a.prepare.field, "Field of JSON lines that holds the text")
-      ->capture_default_str();
-  verb.add_option("--valid-fraction", a.prepare.valid_fraction,
-                  "Share of the documents kept for validation, by the hash of their text")
-      ->capture_default_str();
-  verb.add_option("--valid-file", a.prepare.valid_inputs,
-                  "Validate on this file or folder instead; may be given several times")
-      ->multi_option_policy(several)
-      ->allow_extra_args(false)
-      ->type_name("PATH");
-  verb.add_option("--threads", a.threads, "Threads; 0: all that this process may use")
-      ->capture_default_str();
-  verb.add_flag("--json", a.json, "Print one JSON document");
+  verb.option("text", a.prepare.inputs,
+              "Text files, .jsonl files and folders of them; each also as .gz, .xz or .zst")
+      .required()
+      .type("PATH");
+  verb.option("--tokenizer", a.tokenizer,
+              "tokenizer.json or a folder with one; without it a token is a byte")
+      .type("PATH");
+  verb.option("--out", a.prepare.out, "Folder of the dataset; one that is there is replaced")
+      .required()
+      .type("DIR");
+  verb.option("--field", a.prepare.field, "Field of JSON lines that holds the text");
+  verb.option("--valid-fraction", a.prepare.valid_fraction,
+              "Share of the documents kept for validation, by the hash of their text");
+  verb.option("--valid-file", a.prepare.valid_inputs,
+              "Validate on this file or folder instead; may be given several times")
+      .one_at_a_time()
+      .type("PATH");
+  verb.option("--threads", a.threads, "Threads; 0: all that this process may use");
+  verb.flag("--json", a.json, "Print one JSON document");
 }
 
-void add_show(Verbs& verbs, CLI::App& parent) {
+void add_show(Verbs& verbs, Verb parent) {
   auto arguments = std::make_shared<ShowArguments>();
   ShowArguments& a = *arguments;
-  CLI::App& verb = verbs.add(parent,
-                             {.name = "show",
-                              .about = "What a dataset holds: counts, lengths, samples",
-                              .examples = {"data show shards", "data show shards --json",
-                                           "data show shards --split valid --samples 10 --seed 3"}},
-                             [&verbs, arguments] { return run_show(verbs, *arguments); });
-  verb.add_option("dataset", a.folder, "Folder that belay data prepare made")
-      ->required()
-      ->type_name("DIR");
-  verb.add_option("--split", a.split, "Of which lengths and samples are shown: train or valid")
-      ->capture_default_str();
-  verb.add_option("--samples", a.samples, "Documents whose begin is shown")->capture_default_str();
-  verb.add_option("--sample-tokens", a.sample_tokens, "Tokens of each")->capture_default_str();
-  verb.add_option("--seed", a.seed, "Of the choice of samples")->capture_default_str();
-  verb.add_flag("--json", a.json, "Print one JSON document");
+  Verb verb = verbs.add(parent,
+                        {.name = "show",
+                         .about = "What a dataset holds: counts, lengths, samples",
+                         .examples = {"data show shards", "data show shards --json",
+                                      "data show shards --split valid --samples 10 --seed 3"}},
+                        [&verbs, arguments] { return run_show(verbs, *arguments); });
+  verb.option("dataset", a.folder, "Folder that belay data prepare made").required().type("DIR");
+  verb.option("--split", a.split, "Of which lengths and samples are shown: train or valid");
+  verb.option("--samples", a.samples, "Documents whose begin is shown");
+  verb.option("--sample-tokens", a.sample_tokens, "Tokens of each");
+  verb.option("--seed", a.seed, "Of the choice of samples");
+  verb.flag("--json", a.json, "Print one JSON document");
 }
 
 }  // namespace
 
 void add_data(Verbs& verbs) {
-  CLI::App& verb = verbs.add(
+  Verb verb = verbs.add(
       {.name = "data",
        .about = "Text to token shards, and what is in them",
        .examples = {"data prepare --tokenizer tok --out shards corpus.txt", "data show shards"}},

@@ -1,6 +1,5 @@
 // The program: finds the verb, runs it, and turns what it returns into an exit code (0 done, 1
 // failed, 2 wrong usage, 3 a gate said no). Reports go to stdout, everything else to stderr.
-#include <algorithm>
 #include <cstdio>
 #include <exception>
 
@@ -17,36 +16,33 @@ ExitCode failure(Verbs& verbs, const base::Status& status) {
 }
 
 /// Parses args and runs the verb that they name.
-ExitCode run_verb(CLI::App& app, Verbs& verbs, std::vector<std::string> args) {
-  if (const base::Status known = check_verb(app, args); !known.ok()) return failure(verbs, known);
-  auto configured = with_config(verbs.env, app, args);
-  if (!configured.ok()) return failure(verbs, configured.status());
-  args = *configured;
-  std::reverse(args.begin(), args.end());  // the order that CLI11 wants
-  try {
-    app.parse(std::move(args));
-  } catch (const CLI::Success& help) {
-    app.exit(help);
-    return ExitCode::kDone;
-  } catch (const CLI::ParseError& e) {
-    return failure(verbs, usage_error(app, e.what()));
+ExitCode run_verb(Parser& parser, Verbs& verbs, const std::vector<std::string>& args) {
+  const Verb program = parser.program();
+  if (const base::Status known = check_verb(program, args); !known.ok()) {
+    return failure(verbs, known);
   }
-  const CLI::App& verb = chosen_verb(app);
-  if (!verb.remaining().empty()) return failure(verbs, usage_error(app, ""));
+  const auto configured = with_config(verbs.env, program, args);
+  if (!configured.ok()) return failure(verbs, configured.status());
+  const auto parsed = parser.parse(*configured);
+  if (!parsed.ok()) return failure(verbs, usage_error(program, parsed.status().message()));
+  if (!*parsed) return ExitCode::kDone;
+  const Verb verb = chosen_verb(program);
+  if (verb.is_program() || !verb.left_over().empty()) {
+    return failure(verbs, usage_error(program, "A subcommand is required"));
+  }
   const auto code = verbs.run_of(verb)();
   return code.ok() ? *code : failure(verbs, code.status());
 }
 
 ExitCode run(int argc, char** argv) {
-  CLI::App app("Belay grows language models on hardware you own.", "belay");
-  app.set_help_flag("-h,--help", "Print this help");
-  app.require_subcommand(1);
+  Parser parser("Belay grows language models on hardware you own.", "belay",
+                "belay VERB --help shows the options and examples of a verb.");
+  Verb program = parser.program();
   bool version = false, json = false;
-  app.add_flag("--version", version, "Print version, instruction sets and libraries");
-  app.add_flag("--json", json, "With --version: as one JSON document");
-  app.footer("belay VERB --help shows the options and examples of a verb.");
+  program.flag("--version", version, "Print version, instruction sets and libraries");
+  program.flag("--json", json, "With --version: as one JSON document");
   base::Log log;
-  Verbs verbs(app, base::Env::posix(), log);
+  Verbs verbs(program, base::Env::posix(), log);
   add_tokenizer(verbs);
   add_data(verbs);
   add_plan(verbs);
@@ -64,10 +60,10 @@ ExitCode run(int argc, char** argv) {
     return ExitCode::kDone;
   }
   if (args.empty()) {
-    std::fputs(app.help().c_str(), stderr);
+    std::fputs(parser.help().c_str(), stderr);
     return ExitCode::kWrongUsage;
   }
-  return run_verb(app, verbs, args);
+  return run_verb(parser, verbs, args);
 }
 
 }  // namespace

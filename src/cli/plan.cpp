@@ -44,7 +44,7 @@ Result<ExitCode> run_plan(Verbs& verbs, const PretrainArguments& a) {
 
 void add_plan(Verbs& verbs) {
   auto arguments = std::make_shared<PretrainArguments>();
-  CLI::App& verb = verbs.add(
+  Verb verb = verbs.add(
       {.name = "plan",
        .about = "Parameters, memory, time, disk and money of a run, from a few real steps of it",
        .examples = {"plan --data shards --depth 4 --steps 2000",

@@ -99,7 +99,7 @@ Result<ExitCode> run_session(PretrainSession& run, Verbs& verbs, bool json) {
   return ExitCode::kDone;
 }
 
-Result<ExitCode> run_pretrain(Verbs& verbs, const CLI::App& verb, const PretrainArguments& typed) {
+Result<ExitCode> run_pretrain(Verbs& verbs, Verb verb, const PretrainArguments& typed) {
   PretrainArguments a = typed;
   const bool resume = !typed.resume.empty();
   if (resume) {
@@ -126,8 +126,8 @@ Result<ExitCode> run_pretrain(Verbs& verbs, const CLI::App& verb, const Pretrain
 
 void add_pretrain(Verbs& verbs) {
   auto arguments = std::make_shared<PretrainArguments>();
-  auto verb_of_run = std::make_shared<const CLI::App*>(nullptr);
-  CLI::App& verb = verbs.add(
+  auto verb_of_run = std::make_shared<std::optional<Verb>>();
+  Verb verb = verbs.add(
       {.name = "pretrain",
        .about = "Train a model, from nothing or from another one on",
        .examples = {"pretrain --max-seconds 60 --out runs/first",
@@ -136,7 +136,7 @@ void add_pretrain(Verbs& verbs) {
                     "pretrain --data shards --from runs/a/model --lr 1e-3 --out runs/b",
                     "pretrain --resume runs/d4"}},
       [&verbs, arguments, verb_of_run] { return run_pretrain(verbs, **verb_of_run, *arguments); });
-  *verb_of_run = &verb;
+  *verb_of_run = verb;
   add_options(verb, *arguments);
 }
 

@@ -80,16 +80,16 @@ std::int64_t micro_of(std::int64_t batch_tokens, std::int64_t context) {
 
 }  // namespace
 
-void add_plan_options(CLI::App& verb, PretrainArguments& a) {
+void add_plan_options(Verb verb, PretrainArguments& a) {
   const auto add = [&verb](const char* name, auto& value, const char* about) {
-    return verb.add_option(name, value, about)->capture_default_str();
+    return verb.option(name, value, about);
   };
   add("--data", a.data,
       "Folder that belay data prepare made, or a text file whose bytes are the tokens; the "
       "embedded novels when absent")
-      ->type_name("DIR");
+      .type("DIR");
   add("--from", a.from, "Go on from the weights of this Hugging Face folder, with its shape")
-      ->type_name("DIR");
+      .type("DIR");
   add("--depth", a.depth, "Layers; the width is 64 times as much, and the heads are as many");
   add("--context", a.context, "Tokens of a row");
   add("--batch-tokens", a.batch_tokens, "Tokens of a step; 0: 2048");
@@ -104,19 +104,18 @@ void add_plan_options(CLI::App& verb, PretrainArguments& a) {
       "Tokens of such a validation (the last one takes all); 0: all");
   add("--price-per-hour", a.price_per_hour, "Of this machine, to plan the money; 0: not known");
   add("--seed", a.seed, "Of weights, batches and the sample");
-  verb.add_flag("--json", a.json, "Print the result as one JSON document");
+  verb.flag("--json", a.json, "Print the result as one JSON document");
   add_compute_options(verb, a.compute);
 }
 
-void add_options(CLI::App& verb, PretrainArguments& a) {
+void add_options(Verb verb, PretrainArguments& a) {
   const auto add = [&verb](const char* name, auto& value, const char* about) {
-    return verb.add_option(name, value, about)->capture_default_str();
+    return verb.option(name, value, about);
   };
   add("--out", a.out, "Folder of the run: model/, run.json, metrics.jsonl, report.html")
-      ->type_name("DIR");
-  add("--resume", a.resume, "Go on with the run in this folder, with its options")
-      ->type_name("DIR");
-  verb.add_flag("--overwrite", a.overwrite, "Replace a run that is in --out");
+      .type("DIR");
+  add("--resume", a.resume, "Go on with the run in this folder, with its options").type("DIR");
+  verb.flag("--overwrite", a.overwrite, "Replace a run that is in --out");
   add_plan_options(verb, a);
   add("--lr", a.lr, "Peak of AdamW's learning rate; 0: the optimizer's default");
   add("--muon-lr", a.muon_lr, "Peak of Muon's learning rate; 0: its default");

@@ -27,9 +27,9 @@ struct PretrainArguments {
 };
 
 /// What `belay plan` asks for: data, shape, length, price, machine.
-void add_plan_options(CLI::App& verb, PretrainArguments& arguments);
+void add_plan_options(Verb verb, PretrainArguments& arguments);
 /// Those, and what else a run needs.
-void add_options(CLI::App& verb, PretrainArguments& arguments);
+void add_options(Verb verb, PretrainArguments& arguments);
 
 /// Every value in its range, no two in contradiction, and what was left open filled in.
 base::Result<train::PretrainOptions> resolve(const PretrainArguments& arguments);

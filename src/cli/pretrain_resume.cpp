@@ -51,9 +51,10 @@ bool may_differ(const std::string& name, const base::JsonReader& options) {
   return steps.ok() && *steps != "0";
 }
 
-Status check_keys(const base::JsonReader& options, const CLI::App& verb) {
+Status check_keys(const base::JsonReader& options, const std::vector<OptionValue>& known) {
   for (const std::string& key : options.keys()) {
-    if (verb.get_option_no_throw("--" + key) != nullptr) continue;
+    const auto is_key = [&](const OptionValue& option) { return option.name == key; };
+    if (std::any_of(known.begin(), known.end(), is_key)) continue;
     return options.error(base::Code::kUnsupported, key, "is an option that this version lacks", "",
                          "resume with the version that began the run");
   }
@@ -90,36 +91,29 @@ std::string value_text(const ordered_json& object, const std::string& key) {
 
 }  // namespace
 
-Result<PretrainArguments> resumed_arguments(const CLI::App& typed, const std::string& run_folder,
+Result<PretrainArguments> resumed_arguments(Verb typed, const std::string& run_folder,
                                             const base::JsonReader& manifest) {
   BELAY_ASSIGN_OR_RETURN(const base::JsonReader options, manifest.require_object("options"));
   PretrainArguments arguments;
-  CLI::App verb;
-  verb.add_option("--config");
-  add_options(verb, arguments);
-  BELAY_RETURN_IF_ERROR(check_keys(options, verb));
+  Parser parser("", "", "");
+  add_options(parser.program(), arguments);
+  BELAY_RETURN_IF_ERROR(check_keys(options, typed.options()));
   std::vector<std::string> args;
-  for (const CLI::Option* option : verb.get_options()) {
-    const std::string name = option->get_lnames().front();
+  for (const OptionValue& option : typed.options()) {
+    const std::string& name = option.name;
     if (kOfTheCommand.contains(name)) continue;
-    const std::string fallback = option->get_default_str();
-    BELAY_ASSIGN_OR_RETURN(std::string value, options.optional_string(name, fallback));
-    const CLI::Option* given = typed.get_option_no_throw("--" + name);
-    if (given != nullptr && given->count() > 0) {
-      const std::string& wanted = given->results().back();
-      if (!may_differ(name, options) && !same_value(wanted, value)) {
-        return other_value(name, wanted, value, run_folder);
+    BELAY_ASSIGN_OR_RETURN(std::string value, options.optional_string(name, option.fallback));
+    if (option.given) {
+      if (!may_differ(name, options) && !same_value(*option.given, value)) {
+        return other_value(name, *option.given, value, run_folder);
       }
-      value = wanted;
+      value = *option.given;
     }
-    if (value != fallback) args.push_back("--" + name + "=" + value);
+    if (value != option.fallback) args.push_back("--" + name + "=" + value);
   }
-  std::reverse(args.begin(), args.end());  // the order that CLI11 wants
-  try {
-    verb.parse(std::move(args));
-  } catch (const CLI::ParseError& e) {
+  if (const auto parsed = parser.parse(std::move(args)); !parsed.ok()) {
     return manifest.error(base::Code::kCorrupt, "options",
-                          "cannot be read: " + base::printable(e.what()));
+                          "cannot be read: " + base::printable(parsed.status().message()));
   }
   arguments.out = run_folder;
   BELAY_RETURN_IF_ERROR(keep_machine(manifest, arguments.compute));

@@ -1,7 +1,6 @@
 // belay pretrain --resume: the options of a run from its manifest, and what may differ from them.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -14,8 +13,7 @@ namespace belay::cli {
 /// The options that run.json names, with those of `typed` that do not decide the run (threads, how
 /// often it is saved, where the same data lie now). Another typed value of one that decides is an
 /// error that names both. `out` becomes the folder of the run.
-base::Result<PretrainArguments> resumed_arguments(const CLI::App& typed,
-                                                  const std::string& run_folder,
+base::Result<PretrainArguments> resumed_arguments(Verb typed, const std::string& run_folder,
                                                   const base::JsonReader& manifest);
 
 /// What decides the bits of a run, as its checkpoints keep it: {"options", "data", "machine"}.

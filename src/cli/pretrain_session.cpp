@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "base/hash.h"
+#include "base/json.h"
 #include "cli/interrupt.h"
 #include "cli/pretrain_plan.h"
 #include "cli/pretrain_resume.h"
@@ -35,7 +36,7 @@ Status check_empty(const train::RunFolder& folder, bool overwrite) {
 std::string utf8_text(const std::string& bytes) {
   const std::string quoted =
       ordered_json(bytes).dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-  return ordered_json::parse(quoted).get<std::string>();
+  return base::json_value(quoted).get<std::string>();
 }
 
 }  // namespace
@@ -109,7 +110,7 @@ Status PretrainSession::begin_new(ordered_json options) {
 Status PretrainSession::begin_resumed() {
   BELAY_ASSIGN_OR_RETURN(const base::JsonReader manifest,
                          train::read_run_manifest(verbs_.env, arguments_.out));
-  manifest_ = ordered_json::parse(manifest.node().dump());
+  manifest_ = base::to_ordered(manifest.node());
   optimizer_.emplace(*model_, options_.optimizer);
   auto saved = train::read_saved_state(verbs_.env, arguments_.out);
   if (saved.ok()) {

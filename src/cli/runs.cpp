@@ -274,16 +274,14 @@ Result<ExitCode> write_report(Verbs& verbs, const Options& o) {
   return ExitCode::kDone;
 }
 
-void add_common(CLI::App& verb, Options& o) {
-  verb.add_option("--runs", o.runs, "Folder that the runs lie in")
-      ->type_name("DIR")
-      ->capture_default_str();
+void add_common(Verb verb, Options& o) {
+  verb.option("--runs", o.runs, "Folder that the runs lie in").type("DIR");
 }
 
 }  // namespace
 
 void add_runs(Verbs& verbs) {
-  CLI::App& runs =
+  Verb runs =
       verbs.add({.name = "runs",
                  .about = "List, show and compare runs",
                  .examples = {"runs list", "runs show a", "runs compare a b --json"}},
@@ -292,45 +290,44 @@ void add_runs(Verbs& verbs) {
                                                  .allowed = "list, show, compare, report",
                                                  .next = "see belay runs --help"});
                 });
-  const auto add = [&](const VerbInfo& info, auto run) -> std::pair<CLI::App*, Options*> {
+  const auto add = [&](const VerbInfo& info, auto run) -> std::pair<Verb, Options*> {
     auto options = std::make_shared<Options>();
-    CLI::App& verb = verbs.add(runs, info, [&verbs, options, run] { return run(verbs, *options); });
+    Verb verb = verbs.add(runs, info, [&verbs, options, run] { return run(verbs, *options); });
     add_common(verb, *options);
-    return {&verb, options.get()};
+    return {verb, options.get()};
   };
-  const auto [list_verb, list_options] =
+  auto [list_verb, list_options] =
       add({.name = "list",
            .about = "Every run below a folder; renews its index.db (SQLite, table runs)",
            .examples = {"runs list", "runs list --runs /data/runs --json"}},
           list);
-  list_verb->add_flag("--json", list_options->json, "Print one JSON document");
-  const auto [show_verb, show_options] =
+  list_verb.flag("--json", list_options->json, "Print one JSON document");
+  auto [show_verb, show_options] =
       add({.name = "show",
            .about = "What a run is, what was planned, and what came of it",
            .examples = {"runs show a", "runs show runs/a --json"}},
           show);
-  show_verb->add_option("run", show_options->run, "Run folder, or its name below --runs")
-      ->required()
-      ->type_name("RUN");
-  show_verb->add_flag("--json", show_options->json, "Print one JSON document");
-  const auto [compare_verb, compare_options] =
+  show_verb.option("run", show_options->run, "Run folder, or its name below --runs")
+      .required()
+      .type("RUN");
+  show_verb.flag("--json", show_options->json, "Print one JSON document");
+  auto [compare_verb, compare_options] =
       add({.name = "compare",
            .about = "Runs side by side: results, loss at equal tokens, options that differ",
            .examples = {"runs compare a b", "runs compare runs/a /data/runs/b --json"}},
           compare);
-  compare_verb->add_option("runs", compare_options->names, "Run folders, or names below --runs")
-      ->required()
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("RUN...");
-  compare_verb->add_flag("--json", compare_options->json, "Print one JSON document");
-  const auto [report_verb, report_options] =
+  compare_verb.option("runs", compare_options->names, "Run folders, or names below --runs")
+      .required()
+      .type("RUN...");
+  compare_verb.flag("--json", compare_options->json, "Print one JSON document");
+  auto [report_verb, report_options] =
       add({.name = "report",
            .about = "Write a run's report.html again from its files",
            .examples = {"runs report a"}},
           write_report);
-  report_verb->add_option("run", report_options->run, "Run folder, or its name below --runs")
-      ->required()
-      ->type_name("RUN");
+  report_verb.option("run", report_options->run, "Run folder, or its name below --runs")
+      .required()
+      .type("RUN");
 }
 
 }  // namespace belay::cli

@@ -124,19 +124,19 @@ void add_sample(Verbs& verbs) {
   auto options = std::make_shared<Options>();
   Options& o = *options;
   infer::SamplerOptions& sampler = o.text.sampler;
-  CLI::App& verb = verbs.add(
+  Verb verb = verbs.add(
       {.name = "sample",
        .about = "Complete a prompt, shown token by token; also of a run that still trains",
        .examples = {"sample runs/a/model --prompt \"It was\" --max-tokens 100 --seed 1",
                     "sample runs/a --prompt \"It was\" --temperature 0 --json",
                     "sample model --prompt \"Once\" --top-k 40 --top-p 0.95"}},
       [&verbs, options] { return run(verbs, *options); });
-  verb.add_option("model", o.model, "Hugging Face folder, or a run folder")
-      ->required()
-      ->type_name("MODEL|RUN");
-  verb.add_option("--prompt", o.prompt, "The text to go on from")->type_name("TEXT");
+  verb.option("model", o.model, "Hugging Face folder, or a run folder")
+      .required()
+      .type("MODEL|RUN");
+  verb.option("--prompt", o.prompt, "The text to go on from").type("TEXT");
   const auto add = [&verb](const char* name, auto& value, const char* about) {
-    verb.add_option(name, value, about)->capture_default_str();
+    verb.option(name, value, about);
   };
   add("--max-tokens", o.text.max_tokens, "Tokens that are added, unless end-of-text comes before");
   add("--seed", sampler.seed, "Of the draws: the same seed gives the same text");
@@ -145,7 +145,7 @@ void add_sample(Verbs& verbs) {
   add("--top-p", sampler.top_p, "Draw among the fewest tokens whose probability reaches p");
   add("--context", o.context,
       "Tokens looked back at; 0: the model's most, up to 4096. When they are full, half is kept");
-  verb.add_flag("--json", o.json, "Print one JSON document");
+  verb.flag("--json", o.json, "Print one JSON document");
   add_compute_options(verb, o.compute);
 }
 

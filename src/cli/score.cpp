@@ -111,31 +111,27 @@ base::Result<ExitCode> run(Verbs& verbs, const Options& o) {
 void add_score(Verbs& verbs) {
   auto options = std::make_shared<Options>();
   Options& o = *options;
-  CLI::App& verb =
+  Verb verb =
       verbs.add({.name = "score",
                  .about = "Log-probabilities of a text, or of given token ids, under a model",
                  .examples = {"score runs/a/model --file other.txt --json",
                               "score runs/a/model --ids ids.json --json",
                               "score model --file book.txt --context 1024 --dtype f32"}},
                 [&verbs, options] { return run(verbs, *options); });
-  verb.add_option("model", o.model, "Hugging Face folder, a .safetensors file in one, or a run")
-      ->required()
-      ->type_name("MODEL|RUN");
-  verb.add_option("--file", o.file, "Text in UTF-8, one document, for the model's tokenizer")
-      ->type_name("FILE");
-  verb.add_option("--ids", o.ids, "JSON: an array of ids, or an array of such arrays (documents)")
-      ->type_name("FILE");
-  verb.add_option(
-          "--context", o.context,
-          "Of --file: tokens of a window, where the text is longer; 0: the model's most, up "
-          "to 4096")
-      ->capture_default_str();
-  verb.add_option("--piece", o.score.piece,
-                  "Tokens computed at a time against cached keys and values; 0: whole documents")
-      ->capture_default_str();
-  verb.add_option("--batch-tokens", o.score.batch_tokens, "Tokens packed at a time")
-      ->capture_default_str();
-  verb.add_flag("--json", o.json, "Print one JSON document");
+  verb.option("model", o.model, "Hugging Face folder, a .safetensors file in one, or a run")
+      .required()
+      .type("MODEL|RUN");
+  verb.option("--file", o.file, "Text in UTF-8, one document, for the model's tokenizer")
+      .type("FILE");
+  verb.option("--ids", o.ids, "JSON: an array of ids, or an array of such arrays (documents)")
+      .type("FILE");
+  verb.option("--context", o.context,
+              "Of --file: tokens of a window, where the text is longer; 0: the model's most, up "
+              "to 4096");
+  verb.option("--piece", o.score.piece,
+              "Tokens computed at a time against cached keys and values; 0: whole documents");
+  verb.option("--batch-tokens", o.score.batch_tokens, "Tokens packed at a time");
+  verb.flag("--json", o.json, "Print one JSON document");
   add_compute_options(verb, o.compute);
 }
 

@@ -299,109 +299,98 @@ Result<ExitCode> run_show(Verbs& verbs, const Arguments& o) {
   return ExitCode::kDone;
 }
 
-void add_train(Verbs& verbs, CLI::App& parent) {
+void add_train(Verbs& verbs, Verb parent) {
   auto options = std::make_shared<TrainArguments>();
   TrainArguments& o = *options;
-  CLI::App& verb = verbs.add(
+  Verb verb = verbs.add(
       parent,
       {.name = "train",
        .about = "Train a byte pair encoding on text files and folders",
        .examples = {"tokenizer train --vocab-size 4096 --out tok corpus.txt",
                     "tokenizer train --vocab-size 32768 --split gpt2 --out tok books/ code/"}},
       [&verbs, options] { return run_train(verbs, *options); });
-  verb.add_option("inputs", o.inputs, "Text files, and folders of them")
-      ->required()
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("FILE");
-  verb.add_option("--vocab-size", o.train.vocab_size,
-                  "Number of ids: 256 bytes, merges and special tokens")
-      ->required();
-  verb.add_option("--out", o.out, "Folder for tokenizer.json and tokenizer_config.json")
-      ->required()
-      ->type_name("DIR");
-  verb.add_option("--split", o.split,
-                  "How text is split: gpt2, cl100k (also Llama 3), qwen2 (also Qwen 3; single "
-                  "digits), o200k, none")
-      ->capture_default_str();
-  verb.add_option("--special", o.specials,
-                  "A special token, which also parts texts; repeat for more, \"\" for none")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->expected(1)
-      ->capture_default_str();
-  verb.add_flag("--nfc", o.train.nfc, "Normalize text to NFC first, as Qwen does");
-  verb.add_option("--min-count", o.train.least_count, "Do not merge pairs seen less often")
-      ->capture_default_str();
-  verb.add_option("--max-memory", o.max_memory_gb,
-                  "Memory in GB; beyond it rare pieces are forgotten; 0: half of what is free")
-      ->capture_default_str();
-  verb.add_option("--threads", o.threads, "0: as many as are usable")->capture_default_str();
-  verb.add_flag("--json", o.json, "Print one JSON document");
+  verb.option("inputs", o.inputs, "Text files, and folders of them").required().type("FILE");
+  verb.option("--vocab-size", o.train.vocab_size,
+              "Number of ids: 256 bytes, merges and special tokens")
+      .required();
+  verb.option("--out", o.out, "Folder for tokenizer.json and tokenizer_config.json")
+      .required()
+      .type("DIR");
+  verb.option("--split", o.split,
+              "How text is split: gpt2, cl100k (also Llama 3), qwen2 (also Qwen 3; single "
+              "digits), o200k, none");
+  verb.option("--special", o.specials,
+              "A special token, which also parts texts; repeat for more, \"\" for none")
+      .one_at_a_time();
+  verb.flag("--nfc", o.train.nfc, "Normalize text to NFC first, as Qwen does");
+  verb.option("--min-count", o.train.least_count, "Do not merge pairs seen less often");
+  verb.option("--max-memory", o.max_memory_gb,
+              "Memory in GB; beyond it rare pieces are forgotten; 0: half of what is free");
+  verb.option("--threads", o.threads, "0: as many as are usable");
+  verb.flag("--json", o.json, "Print one JSON document");
 }
 
-void add_common(CLI::App& verb, Arguments& o) {
-  verb.add_option("--tokenizer", o.tokenizer,
-                  "Folder with a tokenizer.json, such a file, or a .tiktoken rank file")
-      ->required()
-      ->type_name("DIR");
+void add_common(Verb verb, Arguments& o) {
+  verb.option("--tokenizer", o.tokenizer,
+              "Folder with a tokenizer.json, such a file, or a .tiktoken rank file")
+      .required()
+      .type("DIR");
 }
 
-void add_encode(Verbs& verbs, CLI::App& parent) {
+void add_encode(Verbs& verbs, Verb parent) {
   auto options = std::make_shared<Arguments>();
   Arguments& o = *options;
-  CLI::App& verb =
-      verbs.add(parent,
-                {.name = "encode",
-                 .about = "Token ids of a text, as a JSON array",
-                 .examples = {"tokenizer encode --tokenizer tok book.txt --out ids.json",
-                              "tokenizer encode --tokenizer tok --text \"It was\" --json"}},
-                [&verbs, options] { return run_encode(verbs, *options); });
+  Verb verb = verbs.add(parent,
+                        {.name = "encode",
+                         .about = "Token ids of a text, as a JSON array",
+                         .examples = {"tokenizer encode --tokenizer tok book.txt --out ids.json",
+                                      "tokenizer encode --tokenizer tok --text \"It was\" --json"}},
+                        [&verbs, options] { return run_encode(verbs, *options); });
   add_common(verb, o);
-  verb.add_option("file", o.file, "A text file; read and encoded in blocks")->type_name("FILE");
-  verb.add_option("--text", o.text, "The text itself");
-  verb.add_option("--out", o.out, "Write here instead of to stdout")->type_name("FILE");
-  verb.add_flag("--special", o.special, "Texts of special tokens become their ids");
-  verb.add_flag("--json", o.json, "An object with ids, their number, bytes and the time");
+  verb.option("file", o.file, "A text file; read and encoded in blocks").type("FILE");
+  verb.option("--text", o.text, "The text itself");
+  verb.option("--out", o.out, "Write here instead of to stdout").type("FILE");
+  verb.flag("--special", o.special, "Texts of special tokens become their ids");
+  verb.flag("--json", o.json, "An object with ids, their number, bytes and the time");
 }
 
-void add_decode(Verbs& verbs, CLI::App& parent) {
+void add_decode(Verbs& verbs, Verb parent) {
   auto options = std::make_shared<Arguments>();
   Arguments& o = *options;
-  CLI::App& verb =
-      verbs.add(parent,
-                {.name = "decode",
-                 .about = "The text of token ids",
-                 .examples = {"tokenizer decode --tokenizer tok ids.json",
-                              "tokenizer decode --tokenizer tok ids.json --out a.txt"}},
-                [&verbs, options] { return run_decode(verbs, *options); });
+  Verb verb = verbs.add(parent,
+                        {.name = "decode",
+                         .about = "The text of token ids",
+                         .examples = {"tokenizer decode --tokenizer tok ids.json",
+                                      "tokenizer decode --tokenizer tok ids.json --out a.txt"}},
+                        [&verbs, options] { return run_decode(verbs, *options); });
   add_common(verb, o);
-  verb.add_option("file", o.file, "JSON: an array of ids, or an array of such arrays")
-      ->required()
-      ->type_name("FILE");
-  verb.add_option("--out", o.out, "Write here instead of to stdout")->type_name("FILE");
+  verb.option("file", o.file, "JSON: an array of ids, or an array of such arrays")
+      .required()
+      .type("FILE");
+  verb.option("--out", o.out, "Write here instead of to stdout").type("FILE");
 }
 
-void add_show(Verbs& verbs, CLI::App& parent) {
+void add_show(Verbs& verbs, Verb parent) {
   auto options = std::make_shared<Arguments>();
   Arguments& o = *options;
-  CLI::App& verb =
-      verbs.add(parent,
-                {.name = "show",
-                 .about = "What a tokenizer is, or what it does to a text",
-                 .examples = {"tokenizer show tok", "tokenizer show tok --text \"It was\"",
-                              "tokenizer show model/tokenizer.json --json"}},
-                [&verbs, options] { return run_show(verbs, *options); });
-  verb.add_option("tokenizer", o.tokenizer,
-                  "Folder with a tokenizer.json, such a file, or a .tiktoken rank file")
-      ->required()
-      ->type_name("DIR");
-  verb.add_option("--text", o.text, "Show the tokens of this text, special ones included");
-  verb.add_flag("--json", o.json, "Print one JSON document");
+  Verb verb = verbs.add(parent,
+                        {.name = "show",
+                         .about = "What a tokenizer is, or what it does to a text",
+                         .examples = {"tokenizer show tok", "tokenizer show tok --text \"It was\"",
+                                      "tokenizer show model/tokenizer.json --json"}},
+                        [&verbs, options] { return run_show(verbs, *options); });
+  verb.option("tokenizer", o.tokenizer,
+              "Folder with a tokenizer.json, such a file, or a .tiktoken rank file")
+      .required()
+      .type("DIR");
+  verb.option("--text", o.text, "Show the tokens of this text, special ones included");
+  verb.flag("--json", o.json, "Print one JSON document");
 }
 
 }  // namespace
 
 void add_tokenizer(Verbs& verbs) {
-  CLI::App& verb =
+  Verb verb =
       verbs.add({.name = "tokenizer",
                  .about = "Train a tokenizer, or encode, decode and show with one",
                  .examples = {"tokenizer train --vocab-size 4096 --out tok corpus.txt",

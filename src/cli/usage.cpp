@@ -16,19 +16,15 @@ using base::Status;
 
 constexpr std::uint64_t kMaxConfigBytes = 1 << 20;
 
-std::vector<std::string> verb_names(const CLI::App& app) {
+std::vector<std::string> verb_names(Verb above) {
   std::vector<std::string> names;
-  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
-    if (!verb->get_name().empty()) names.push_back(verb->get_name());
-  }
+  for (const Verb verb : above.verbs()) names.push_back(verb.name());
   return names;
 }
 
-std::vector<std::string> option_names(const CLI::App& app) {
-  std::vector<std::string> names;
-  for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-  }
+std::vector<std::string> option_names(Verb verb) {
+  std::vector<std::string> names{"--help"};
+  for (const OptionValue& option : verb.options()) names.push_back("--" + option.name);
   return names;
 }
 
@@ -42,20 +38,20 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
   return near ? "did you mean " + *near + "?" : otherwise;
 }
 
-std::string help_hint(const CLI::App& verb) {
-  const bool top = verb.get_parent() == nullptr;
-  return fmt::format("see belay {}--help", top ? "" : verb.get_name() + " ");
+std::string help_hint(Verb verb) {
+  return fmt::format("see belay {}--help", verb.is_program() ? "" : verb.name() + " ");
 }
 
-Status unknown_option(const CLI::App& verb, const std::string& argument) {
+Status unknown_option(Verb verb, const std::string& argument) {
   const std::string name = argument.substr(0, argument.find('='));
   return base::invalid_argument({.what = "unknown option " + base::printable(name),
                                  .next = suggestion(name, option_names(verb), help_hint(verb))});
 }
 
-Status unknown_verb(const CLI::App& app, const std::string& argument) {
-  return base::invalid_argument({.what = "unknown verb " + base::printable(argument),
-                                 .next = suggestion(argument, verb_names(app), help_hint(app))});
+Status unknown_verb(Verb program, const std::string& argument) {
+  return base::invalid_argument(
+      {.what = "unknown verb " + base::printable(argument),
+       .next = suggestion(argument, verb_names(program), help_hint(program))});
 }
 
 /// The text of a scalar, or nothing for what no option takes.
@@ -67,8 +63,7 @@ std::optional<std::string> scalar_text(const toml::node& node) {
   return std::nullopt;
 }
 
-Result<std::vector<std::string>> read_config(base::Env& env, const CLI::App& verb,
-                                             const std::string& path) {
+Result<std::vector<std::string>> read_config(base::Env& env, Verb verb, const std::string& path) {
   BELAY_ASSIGN_OR_RETURN(const std::string text, env.read_file(path, kMaxConfigBytes));
   toml::table table;
   try {
@@ -112,40 +107,42 @@ std::optional<std::string> config_path(const std::vector<std::string>& args) {
 
 }  // namespace
 
-Status check_verb(const CLI::App& app, const std::vector<std::string>& args) {
+Status check_verb(Verb program, const std::vector<std::string>& args) {
   if (args.empty() || args[0].starts_with("-")) return {};
-  const std::vector<std::string> names = verb_names(app);
+  const std::vector<std::string> names = verb_names(program);
   if (std::find(names.begin(), names.end(), args[0]) != names.end()) return {};
-  return unknown_verb(app, args[0]);
+  return unknown_verb(program, args[0]);
 }
 
-Result<std::vector<std::string>> with_config(base::Env& env, const CLI::App& app,
+Result<std::vector<std::string>> with_config(base::Env& env, Verb program,
                                              const std::vector<std::string>& args) {
   const auto path = config_path(args);
   if (!path) return args;
-  const CLI::App* verb = &app;
+  Verb verb = program;
   std::size_t n_verbs = 0;
   while (n_verbs < args.size()) {
-    const auto named = verb->get_subcommands(
-        [&](const CLI::App* candidate) { return candidate->get_name() == args[n_verbs]; });
-    if (named.empty()) break;
-    verb = named.front();
+    const std::vector<Verb> below = verb.verbs();
+    const auto named = std::find_if(below.begin(), below.end(), [&](Verb candidate) {
+      return candidate.name() == args[n_verbs];
+    });
+    if (named == below.end()) break;
+    verb = *named;
     ++n_verbs;
   }
-  BELAY_ASSIGN_OR_RETURN(const std::vector<std::string> extra, read_config(env, *verb, *path));
+  BELAY_ASSIGN_OR_RETURN(const std::vector<std::string> extra, read_config(env, verb, *path));
   std::vector<std::string> all = args;
   all.insert(all.begin() + static_cast<std::ptrdiff_t>(n_verbs), extra.begin(), extra.end());
   return all;
 }
 
-const CLI::App& chosen_verb(const CLI::App& app) {
-  const auto chosen = app.get_subcommands();
-  return chosen.empty() ? app : chosen_verb(*chosen.front());
+Verb chosen_verb(Verb program) {
+  const auto chosen = program.chosen();
+  return chosen ? chosen_verb(*chosen) : program;
 }
 
-Status usage_error(const CLI::App& app, const std::string& parser_message) {
-  const CLI::App& verb = chosen_verb(app);
-  const std::vector<std::string> left = verb.remaining();
+Status usage_error(Verb program, const std::string& parser_message) {
+  const Verb verb = chosen_verb(program);
+  const std::vector<std::string> left = verb.left_over();
   for (const std::string& argument : left) {
     if (argument.size() > 1 && argument[0] == '-') return unknown_option(verb, argument);
   }

@@ -2,28 +2,28 @@
 // the config file, whose keys become options in front of the typed ones.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
 #include "base/env.h"
 #include "base/status.h"
+#include "cli/options.h"
 
 namespace belay::cli {
 
 /// The first argument, where it should name a verb and does not.
-base::Status check_verb(const CLI::App& app, const std::vector<std::string>& args);
+base::Status check_verb(Verb program, const std::vector<std::string>& args);
 
 /// args (without the program's name) with the keys of `--config FILE` put after the verb, as
 /// --key=value; unchanged when there is no --config. A key that the verb has no option for is an
 /// error.
-base::Result<std::vector<std::string>> with_config(base::Env& env, const CLI::App& app,
+base::Result<std::vector<std::string>> with_config(base::Env& env, Verb program,
                                                    const std::vector<std::string>& args);
 
 /// What was wrong with a command line that the parser refused or left arguments of.
-base::Status usage_error(const CLI::App& app, const std::string& parser_message);
+base::Status usage_error(Verb program, const std::string& parser_message);
 
-/// The deepest verb that was named (app itself when none).
-const CLI::App& chosen_verb(const CLI::App& app);
+/// The deepest verb that was named (the program itself when none).
+Verb chosen_verb(Verb program);
 
 }  // namespace belay::cli

@@ -3,13 +3,12 @@
 //
 //   void add_score(Verbs& verbs) {
 //     auto options = std::make_shared<Options>();
-//     CLI::App& verb = verbs.add({.name = "score", .about = "...", .examples = {...}},
+//     Verb verb = verbs.add({.name = "score", .about = "...", .examples = {...}},
 //                                [&verbs, options] { return run(verbs, *options); });
-//     verb.add_option("model", options->model, "...");
+//     verb.option("model", options->model, "...");
 //   }
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -20,6 +19,7 @@
 #include "base/env.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "cli/options.h"
 
 namespace belay::cli {
 
@@ -36,27 +36,28 @@ struct VerbInfo {
 
 class Verbs {
  public:
-  Verbs(CLI::App& app, base::Env& machine, base::Log& messages)
-      : env(machine), log(messages), app_(app) {}
+  Verbs(Verb program, base::Env& machine, base::Log& messages)
+      : env(machine), log(messages), program_(program) {}
 
   /// Adds a verb with --help, --config and its examples; options are added to what is returned.
-  CLI::App& add(const VerbInfo& info, Run run);
-  CLI::App& add(CLI::App& parent, const VerbInfo& info, Run run);
+  Verb add(const VerbInfo& info, Run run);
+  Verb add(Verb parent, const VerbInfo& info, Run run);
 
   /// The run function of a verb that was added.
-  const Run& run_of(const CLI::App& verb) const { return run_.at(&verb); }
+  const Run& run_of(Verb verb) const { return run_.at(verb.id()); }
 
   base::Env& env;
   base::Log& log;
   std::vector<std::string> command_line;  // as typed, the program's name first
 
  private:
-  CLI::App& app_;
+  Verb program_;
+  std::string config_;  // read before parsing (usage.h)
   std::map<const CLI::App*, Run> run_;
 };
 
 /// The options of a verb by name, as they were given or else by default (for the run's manifest).
-nlohmann::ordered_json options_json(const CLI::App& verb);
+nlohmann::ordered_json options_json(Verb verb);
 
 /// One JSON document on stdout.
 void print_json(const nlohmann::ordered_json& document);

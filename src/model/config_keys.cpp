@@ -151,7 +151,7 @@ Status check_config_keys(const JsonReader& root) {
     const auto fixed = std::find_if(std::begin(kFixedKeys), std::end(kFixedKeys),
                                     [&](const FixedKey& row) { return row.key == key; });
     if (fixed != std::end(kFixedKeys)) {
-      if (root.node().at(key) == nlohmann::json::parse(fixed->value)) continue;
+      if (root.node().at(key) == base::json_value(fixed->value)) continue;
       return root.error(Code::kUnsupported, key, "has a value that is not implemented",
                         std::string(fixed->value));
     }

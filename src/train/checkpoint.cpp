@@ -123,7 +123,7 @@ Result<SavedState> parse_saved_state(std::string_view text, const std::string& f
   }
   SavedState state;
   BELAY_ASSIGN_OR_RETURN(const base::JsonReader run, json.require_object("run"));
-  state.run = ordered_json::parse(run.node().dump());
+  state.run = base::to_ordered(run.node());
   BELAY_ASSIGN_OR_RETURN(const base::JsonReader entries, json.require("checkpoints"));
   const nlohmann::json& list = entries.node();
   if (!list.is_array() || list.empty() || list.size() > kKept) {

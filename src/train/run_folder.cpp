@@ -3,6 +3,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
+
 namespace belay::train {
 namespace {
 
@@ -30,7 +32,7 @@ Status remove_temporaries(Env& env, const std::string& folder) {
 
 /// A line of metrics.jsonl that belongs to the first `step` steps.
 bool belongs(std::string_view line, std::int64_t step) {
-  const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);
+  const nlohmann::json json = base::json_value(line);
   if (!json.is_object()) return false;
   const auto found = json.find("step");
   return found != json.end() && found->is_number_integer() && found->get<std::int64_t>() <= step;
