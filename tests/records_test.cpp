@@ -15,8 +15,9 @@
 #include "base/unpack.h"
 #include "data/json_lines.h"
 #include "data/sources.h"
-#include "data/utf8.h"
 #include "fault_env.h"
+#include "data/utf8.h"
+#include "text/unicode.h"
 
 namespace belay::data {
 namespace {
@@ -241,7 +242,7 @@ TEST(JsonLines, TheTextOfAField) {
 TEST(Utf8, NamesTheFirstByteThatIsNot) {
   const std::string good =
       "abc \xC3\xA4 \xE4\xB8\xAD \xF0\x9F\x98\x80 \xED\x9F\xBF \xF4\x8F\xBF\xBF";
-  EXPECT_EQ(find_invalid_utf8(good), std::string::npos);
+  EXPECT_EQ(text::valid_utf8_prefix(good), good.size());
   const std::string bad[] = {"\x80",
                              "\xC0\x80",
                              "\xC1\xBF",
@@ -259,7 +260,7 @@ TEST(Utf8, NamesTheFirstByteThatIsNot) {
     for (std::size_t before = 0; before < 70; ++before) {
       for (const char* after :
            {"", "z", "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"}) {
-        ASSERT_EQ(find_invalid_utf8(std::string(before, 'a') + bytes + after), before);
+        ASSERT_EQ(text::valid_utf8_prefix(std::string(before, 'a') + bytes + after), before);
       }
     }
   }

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "base/json.h"
 #include "fault_env.h"
@@ -37,6 +38,28 @@ class CliTokenizer : public ::testing::Test {
   std::string out_, err_;
 };
 
+TEST_F(CliTokenizer, TrainsOnLinesOfJsonAndPackedFiles) {
+  const std::string text = read_all(kText).substr(0, 20000);
+  const auto file = [&](const std::string& name, const std::string& bytes) {
+    std::ofstream(dir_.file(name), std::ios::binary) << bytes;
+    return dir_.file(name);
+  };
+  ASSERT_EQ(train("--vocab-size 400 --json " + file("a.txt", text)), 0) << err_;
+  const json plain = base::json_value(out_);
+  // As one line of JSON, packed; a folder holds it and a file that is no text.
+  std::filesystem::create_directory(dir_.file("folder"));
+  const std::string lines = file("folder/a.jsonl", json{{"body", text}}.dump() + "\n\n");
+  ASSERT_EQ(std::system(("gzip " + lines).c_str()), 0);
+  file("folder/b.bin", std::string(64, '\0'));
+  ASSERT_EQ(train("--vocab-size 400 --field body --json " + dir_.file("folder")), 0) << err_;
+  const json packed = base::json_value(out_);
+  EXPECT_EQ(packed["fingerprint"], plain["fingerprint"]);
+  EXPECT_EQ(packed["text_bytes"], text.size());
+  EXPECT_THAT(err_, HasSubstr("b.bin: is binary"));
+  EXPECT_EQ(train("--vocab-size 400 " + dir_.file("folder")), 1);
+  EXPECT_THAT(err_, HasSubstr("a.jsonl.gz:1"));  // has no field "text"
+}
+
 TEST_F(CliTokenizer, TrainsEncodesAndDecodes) {
   ASSERT_EQ(train("--vocab-size 600 --json " + kText), 0) << err_;
   const json report = base::json_value(out_);
@@ -66,7 +89,7 @@ TEST_F(CliTokenizer, ReadsFoldersAndNamesBadFiles) {
   ASSERT_EQ(train("--vocab-size 300 " + folder), 0) << err_;
   std::ofstream(folder + "/b.txt") << "good \xff bad";
   EXPECT_EQ(train("--vocab-size 300 " + folder), 1);
-  EXPECT_THAT(err_, HasSubstr("b.txt: is not UTF-8 at byte 5"));
+  EXPECT_THAT(err_, HasSubstr("b.txt: byte 5: is not UTF-8"));
   EXPECT_EQ(train("--vocab-size 300 " + dir_.file("none")), 1);
   std::ofstream(dir_.file("empty.txt"));
   EXPECT_EQ(train("--vocab-size 300 " + dir_.file("empty.txt")), 1);

@@ -10,10 +10,11 @@
 #include "base/progress.h"
 #include "base/threads.h"
 #include "cli/verbs.h"
+#include "data/record_text.h"
 #include "data/token_ids.h"
 #include "text/bpe_train.h"
-#include "text/corpus_files.h"
 #include "text/tokenizer.h"
+#include "text/unicode.h"
 
 namespace belay::cli {
 namespace {
@@ -27,7 +28,7 @@ constexpr std::uint64_t kMaxIdsFile = std::uint64_t{1} << 30;
 
 struct TrainArguments {
   text::TrainOptions train;
-  std::string split = "qwen2", out;
+  std::string split = "qwen2", out, field = "text";
   std::vector<std::string> inputs, specials = {"<|endoftext|>"};
   double max_memory_gb = 0;
   int threads = 0;
@@ -39,6 +40,8 @@ struct Arguments {
   bool special = false, json = false;
 };
 
+// Of a corpus, in memory at a time.
+constexpr std::size_t kBatchBytes = std::size_t{16} << 20, kBatchTexts = std::size_t{1} << 16;
 /// More of the text than this is never encoded or held at a time, where its splits allow it.
 constexpr std::size_t kBlock = std::size_t{8} << 20;
 
@@ -51,25 +54,35 @@ Status check_threads(int threads) {
 }
 
 Result<text::PieceTable> count_pieces(Verbs& verbs, const TrainArguments& o,
-                                      const std::vector<text::CorpusFile>& files,
+                                      const std::vector<data::SourceFile>& files,
                                       base::ThreadPool& pool, std::uint64_t& n_bytes) {
   const std::uint64_t memory = o.max_memory_gb > 0
                                    ? static_cast<std::uint64_t>(o.max_memory_gb * 1e9)
                                    : verbs.env.available_memory_bytes() / 2;
   // Training takes about three times what the counts take.
   text::PieceCounter counter(pool, o.train.split, o.train.specials, o.train.nfc, memory / 4);
-  std::uint64_t all = 0;
-  for (const text::CorpusFile& file : files) all += file.bytes;
+  std::uint64_t stored = 1;
+  for (const data::SourceFile& file : files) stored += file.bytes;
   base::Progress progress(verbs.env);
-  std::string counter_text;
-  counter.progress = [&](std::uint64_t read) {
-    counter_text = fmt::format("counting {}/{} MB", read / 1000000, all / 1000000);
-    progress.update({.fraction = 0.5 * static_cast<double>(read) / static_cast<double>(all),
-                     .counter = counter_text});
-  };
-  for (const text::CorpusFile& file : files) {
-    BELAY_ASSIGN_OR_RETURN(const base::MappedFile mapped, text::map_text(verbs.env, file.path));
-    counter.add({reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size()});
+  data::SourceReader reader(verbs.env, files);
+  std::vector<std::string> texts;
+  for (bool more = true; more;) {
+    texts.clear();
+    for (std::size_t bytes = 0; more && bytes < kBatchBytes && texts.size() < kBatchTexts;) {
+      BELAY_ASSIGN_OR_RETURN(auto next, reader.next());
+      more = next.has_value();
+      if (!more) break;
+      BELAY_ASSIGN_OR_RETURN(std::string text,
+                             data::text_of_record(next->record, files[next->source], o.field));
+      bytes += text.size();
+      texts.push_back(std::move(text));
+    }
+    counter.add(std::vector<std::string_view>(texts.begin(), texts.end()));
+    const std::string read =
+        fmt::format("counting {}/{} MB", reader.bytes_read() / 1000000, stored / 1000000);
+    progress.update(
+        {.fraction = 0.5 * static_cast<double>(reader.bytes_read()) / static_cast<double>(stored),
+         .counter = read});
   }
   n_bytes = counter.n_text_bytes();
   if (counter.forgotten_below() > 0) {
@@ -93,10 +106,15 @@ Result<ExitCode> run_train(Verbs& verbs, TrainArguments o) {
   std::erase(o.train.specials, "");
   BELAY_RETURN_IF_ERROR(text::check_train_options(o.train));
   const double start = verbs.env.steady_seconds();
-  BELAY_ASSIGN_OR_RETURN(const auto files, text::find_corpus_files(verbs.env, o.inputs));
+  BELAY_ASSIGN_OR_RETURN(const data::SourceList sources, data::find_sources(verbs.env, o.inputs));
+  for (const std::string& skipped : sources.skipped) verbs.log.warn("skipped {}", skipped);
+  if (sources.files.empty()) {
+    return base::not_found({.where = o.inputs.front(), .what = "holds no text files"});
+  }
   base::ThreadPool pool(o.threads == 0 ? base::usable_cpus() : o.threads);
   std::uint64_t n_bytes = 0;
-  BELAY_ASSIGN_OR_RETURN(text::PieceTable pieces, count_pieces(verbs, o, files, pool, n_bytes));
+  BELAY_ASSIGN_OR_RETURN(text::PieceTable pieces,
+                         count_pieces(verbs, o, sources.files, pool, n_bytes));
   const std::size_t n_pieces = pieces.size();
   const double counted = verbs.env.steady_seconds();
   base::Progress progress(verbs.env);
@@ -117,7 +135,7 @@ Result<ExitCode> run_train(Verbs& verbs, TrainArguments o) {
                 {"vocab_size", tokenizer.vocab_size()},
                 {"merges", tokenizer.n_merges()},
                 {"split", tokenizer.split_name()},
-                {"files", files.size()},
+                {"files", sources.files.size()},
                 {"text_bytes", n_bytes},
                 {"pieces", n_pieces},
                 {"threads", pool.size()},
@@ -158,6 +176,21 @@ class Output {
   std::unique_ptr<base::AtomicFile> file_;
 };
 
+/// The whole file, which must be UTF-8 and not empty.
+Result<base::MappedFile> map_text(base::Env& env, const std::string& path) {
+  BELAY_ASSIGN_OR_RETURN(base::MappedFile file, env.map_file(path));
+  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()),
+                              file.bytes().size());
+  if (text.empty()) return base::corrupt({.where = path, .what = "is empty"});
+  if (const std::size_t valid = text::valid_utf8_prefix(text); valid < text.size()) {
+    return base::corrupt({.where = fmt::format("{}: byte {}", path, valid),
+                          .what = "is not UTF-8",
+                          .seen = base::printable(text.substr(valid, 4)),
+                          .next = "convert it (iconv -f latin1 -t utf8) or leave it out"});
+  }
+  return file;
+}
+
 /// Encodes a long text in blocks: write(ids). Returns the seconds that encoding alone took.
 template <class Write>
 Result<double> encode_blocks(base::Env& env, const Tokenizer& tokenizer, std::string_view text,
@@ -195,7 +228,7 @@ Result<ExitCode> run_encode(Verbs& verbs, const Arguments& o) {
   base::MappedFile mapped;
   std::string_view text = o.text;
   if (!o.file.empty()) {
-    BELAY_ASSIGN_OR_RETURN(mapped, text::map_text(verbs.env, o.file));
+    BELAY_ASSIGN_OR_RETURN(mapped, map_text(verbs.env, o.file));
     text = {reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size()};
   }
   BELAY_ASSIGN_OR_RETURN(Output output, Output::open(verbs.env, o.out));
@@ -309,7 +342,11 @@ void add_train(Verbs& verbs, Verb parent) {
        .examples = {"tokenizer train --vocab-size 4096 --out tok corpus.txt",
                     "tokenizer train --vocab-size 32768 --split gpt2 --out tok books/ code/"}},
       [&verbs, options] { return run_train(verbs, *options); });
-  verb.option("inputs", o.inputs, "Text files, and folders of them").required().type("FILE");
+  verb.option("inputs", o.inputs,
+              "Text files, .jsonl files and folders of them; each also as .gz, .xz or .zst")
+      .required()
+      .type("FILE");
+  verb.option("--field", o.field, "Field of JSON lines that holds the text");
   verb.option("--vocab-size", o.train.vocab_size,
               "Number of ids: 256 bytes, merges and special tokens")
       .required();

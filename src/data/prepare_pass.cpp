@@ -9,7 +9,7 @@
 
 #include "base/hash.h"
 #include "base/units.h"
-#include "data/json_lines.h"
+#include "data/record_text.h"
 #include "data/utf8.h"
 
 namespace belay::data {
@@ -23,35 +23,6 @@ constexpr std::size_t kBatchBytes = std::size_t{16} << 20;
 constexpr std::size_t kBatchRecords = std::size_t{1} << 16;
 // A long text is tokenized in blocks of about this size, so that threads can share it.
 constexpr std::size_t kBlockBytes = std::size_t{1} << 18;
-
-Status not_utf8(const std::string& path, const Record& record, std::string_view text,
-                std::size_t at) {
-  const std::string_view before = text.substr(0, at);
-  const auto line = std::count(before.begin(), before.end(), '\n') + 1;
-  return base::corrupt(
-      {.where = fmt::format("{}: byte {}", path, record.begin + at),
-       .what = "is not UTF-8",
-       .seen = fmt::format("0x{:02X}, in line {} of document {}",
-                           static_cast<unsigned char>(text[at]), line, record.number),
-       .next = "convert the file to UTF-8: iconv -f WINDOWS-1252 -t UTF-8"});
-}
-
-/// The text of a document as it lies in a file.
-Result<std::string> checked_text(Record& record, const std::string& path) {
-  if (const std::size_t at = record.bytes.find('\0'); at != std::string::npos) {
-    return base::corrupt({.where = fmt::format("{}: byte {}", path, record.begin + at),
-                          .what = "is zero: the file is binary, not text",
-                          .allowed = "UTF-8 text"});
-  }
-  if (const std::size_t at = find_invalid_utf8(record.bytes); at != std::string::npos) {
-    return not_utf8(path, record, record.bytes, at);
-  }
-  return std::move(record.bytes);
-}
-
-bool is_blank(std::string_view text) {
-  return text.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos;
-}
 
 /// Where the last `bytes` of a text begin, moved to the begin of a line where there is one.
 std::size_t tail_begin(std::string_view text, std::size_t bytes) {
@@ -157,12 +128,9 @@ Result<bool> PreparePass::fill(SourceReader& reader) {
 /// Fills in the text of a record, or its fault.
 void PreparePass::examine(Item& item) const {
   Record& record = item.from.record;
-  const auto& [path, form, bytes] = files_.files[item.from.source];
-  const bool lines = form == Form::kJsonLines;
-  if (lines) item.counts = !is_blank(record.bytes);
-  auto text =
-      lines ? text_of_line(record.bytes, fmt::format("{}:{}", path, record.number), options_.field)
-            : checked_text(record, path);
+  const SourceFile& file = files_.files[item.from.source];
+  if (file.form == Form::kJsonLines) item.counts = !is_blank(record.bytes);
+  auto text = text_of_record(record, file, options_.field);
   item.fault = text.status();
   record.bytes = {};
   if (!text.ok()) return;

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "base/rng.h"
-#include "data/utf8.h"
+#include "text/unicode.h"
 
 namespace belay::data {
 namespace {
@@ -80,7 +80,7 @@ std::vector<Sample> draw_samples(const Dataset& dataset, Split split, std::int64
         static_cast<std::size_t>(std::clamp<std::int64_t>(sample.tokens - skipped, 0, max_tokens)));
     stream.read(begin + skipped, ids);
     sample.text = dataset.tokenizer().decode(ids);
-    sample.text.resize(std::min(find_invalid_utf8(sample.text), sample.text.size()));
+    sample.text.resize(text::valid_utf8_prefix(sample.text));
     samples.push_back(std::move(sample));
   }
   return samples;

@@ -74,18 +74,20 @@ PieceCounter::PieceCounter(base::ThreadPool& pool, Split split, std::vector<std:
       max_bytes_(max_bytes),
       tables_(static_cast<std::size_t>(pool.size())) {}
 
-void PieceCounter::add(std::string_view text) {
+void PieceCounter::add(std::span<const std::string_view> texts) {
   std::vector<std::string_view> chunks;
-  while (!text.empty()) {
-    std::size_t begin = text.size(), size = 0;
-    for (const std::string& special : specials_) {
-      if (const std::size_t hit = text.find(special); hit < begin) {
-        begin = hit;
-        size = special.size();
+  for (std::string_view text : texts) {
+    while (!text.empty()) {
+      std::size_t begin = text.size(), size = 0;
+      for (const std::string& special : specials_) {
+        if (const std::size_t hit = text.find(special); hit < begin) {
+          begin = hit;
+          size = special.size();
+        }
       }
+      chop(text.substr(0, begin), chunks);
+      text.remove_prefix(begin + size);
     }
-    chop(text.substr(0, begin), chunks);
-    text.remove_prefix(begin + size);
   }
   for (std::size_t begin = 0; begin < chunks.size(); begin += kBatch) {
     const auto batch = std::span(chunks).subspan(begin, std::min(kBatch, chunks.size() - begin));
@@ -94,7 +96,6 @@ void PieceCounter::add(std::string_view text) {
     });
     for (const std::string_view chunk : batch) n_text_bytes_ += chunk.size();
     limit();
-    if (progress) progress(n_text_bytes_);
   }
 }
 

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -85,10 +84,9 @@ class PieceCounter {
   /// Texts of special tokens part the text and are not counted.
   PieceCounter(base::ThreadPool& pool, Split split, std::vector<std::string> specials, bool nfc,
                std::uint64_t max_bytes);
-  /// A text, or as much of one as ends at a safe cut.
-  void add(std::string_view text);
-  /// Called with n_text_bytes() now and then; may be empty.
-  std::function<void(std::uint64_t)> progress;
+  /// Texts, or as much of one as ends at a safe cut.
+  void add(std::span<const std::string_view> texts);
+  void add(std::string_view text) { add(std::span(&text, 1)); }
 
   /// Bytes counted so far, special tokens left out.
   std::uint64_t n_text_bytes() const { return n_text_bytes_; }
