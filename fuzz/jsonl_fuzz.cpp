@@ -12,7 +12,7 @@
 #include "base/unpack.h"
 #include "data/json_lines.h"
 #include "data/records.h"
-#include "data/utf8.h"
+#include "text/unicode.h"
 
 namespace {
 
@@ -64,11 +64,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       std::abort();
     }
     if (form == Form::kText) {
-      (void)belay::data::find_invalid_utf8(record.bytes);
+      (void)belay::text::valid_utf8_prefix(record.bytes);
       continue;
     }
     const auto line = belay::data::text_of_line(record.bytes, "f:1", "text");
-    if (line.ok() && belay::data::find_invalid_utf8(*line) != std::string::npos) std::abort();
+    if (line.ok() && belay::text::valid_utf8_prefix(*line) < line->size()) std::abort();
     if (!line.ok() && line.status().detail().where.rfind("f:1", 0) != 0) std::abort();
   }
   return 0;
