@@ -15,8 +15,8 @@
 #include "base/unpack.h"
 #include "data/json_lines.h"
 #include "data/sources.h"
-#include "fault_env.h"
 #include "data/utf8.h"
+#include "fault_env.h"
 #include "text/unicode.h"
 
 namespace belay::data {
