@@ -26,7 +26,7 @@ function(belay_simd_by_gcc library isa sources options)
     get_filename_component(name ${source} NAME_WE)
     set(object ${CMAKE_BINARY_DIR}/simd/${name}_${isa}.o)
     add_custom_command(OUTPUT ${object} DEPENDS ${source} DEPFILE ${object}.d VERBATIM
-      COMMAND ${CMAKE_CXX_COMPILER_LAUNCHER} g++ -std=c++20 -g1 -ffp-contract=off -march=x86-64-v2
+      COMMAND ${CMAKE_CXX_COMPILER_LAUNCHER} g++ -std=c++20 -g1 -ffp-contract=off ${BELAY_BASE_ARCH}
         ${BELAY_SANITIZE_FLAGS} ${options} -I${CMAKE_SOURCE_DIR}/src -I${BELAY_GENERATED}
         -MD -MF ${object}.d -c ${source} -o ${object})
     target_sources(${library} PRIVATE ${object})
@@ -54,8 +54,10 @@ function(belay_add_simd library)
     # The scalar set's arrays of sixteen, unrolled by -O3, take minutes to compile; sanitized, so do all
     # sets above -O1, and the scalar one above -Og.
     set(options -O3 -fno-math-errno -fno-trapping-math ${flags_${isa}} -DBELAY_ISA=${isa})
-    if(BELAY_SANITIZE)
-      list(APPEND options $<IF:$<STREQUAL:${isa},scalar>,-Og,-O1>)
+    if(BELAY_SANITIZE AND isa STREQUAL "scalar")
+      list(APPEND options -Og)
+    elseif(BELAY_SANITIZE)
+      list(APPEND options -O1)
     elseif(isa STREQUAL "scalar")
       list(APPEND options -O2)
     endif()
