@@ -33,8 +33,8 @@ function(belay_simd_by_gcc library isa sources options)
   endforeach()
 endfunction()
 
-# Compiles src/ops/simd/*.cpp, except dispatch*.cpp, once for each instruction set. The name reaches the
-# source as BELAY_ISA. No precompiled header: an inline function of a standard header, compiled for
+# Compiles src/ops/simd/*.cpp, except dispatch*.cpp, once for each instruction set; AMX, which only replaces
+# loops of the set below it, has amx.cpp to itself. The name reaches the source as BELAY_ISA. No precompiled header: an inline function of a standard header, compiled for
 # AVX-512 and picked by the linker for all, would fault elsewhere (tools/check_isa looks).
 function(belay_add_simd library)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/ops/simd/*.cpp)
@@ -46,11 +46,19 @@ function(belay_add_simd library)
   set(flags_avx2 -mavx2 -mfma -mf16c)
   set(flags_avx512 ${flags_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq)
   set(flags_avx512bf16 ${flags_avx512} -mavx512bf16)
+  set(flags_amx ${flags_avx512bf16} -mamx-tile -mamx-bf16)
   set(flags_neon "")
-  set(sets_x86 scalar avx2 avx512 avx512bf16)
+  set(sets_x86 scalar avx2 avx512 avx512bf16 amx)
   set(sets_arm scalar neon)
   set(sets_other scalar)
+  set(all_sources ${sources})
   foreach(isa IN LISTS sets_${BELAY_ARCH})
+    set(sources ${all_sources})
+    if(isa STREQUAL "amx")
+      list(FILTER sources INCLUDE REGEX "/amx\\.cpp$")
+    else()
+      list(FILTER sources EXCLUDE REGEX "/amx\\.cpp$")
+    endif()
     # The scalar set's arrays of sixteen, unrolled by -O3, take minutes to compile; sanitized, so do all
     # sets above -O1, and the scalar one above -Og.
     set(options -O3 -fno-math-errno -fno-trapping-math ${flags_${isa}} -DBELAY_ISA=${isa})

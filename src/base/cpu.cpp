@@ -6,20 +6,34 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 namespace belay::base {
 namespace {
 
-constexpr std::array<std::pair<Isa, std::string_view>, 5> kNames = {{
+constexpr std::array<std::pair<Isa, std::string_view>, 6> kNames = {{
     {Isa::kScalar, "scalar"},
     {Isa::kAvx2, "avx2"},
     {Isa::kAvx512, "avx512"},
     {Isa::kAvx512Bf16, "avx512bf16"},
+    {Isa::kAmx, "amx"},
     {Isa::kNeon, "neon"},
 }};
 
 #if defined(__x86_64__)
+
+/// Asks the kernel for the tile registers, which a process gets only on request. Threads inherit
+/// them.
+bool request_tiles() {
+#if defined(__linux__)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, its feature
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
 
 // __builtin_cpu_supports reads CPUID and XCR0, so a set that the operating system does not save and
 // restore counts as absent.
@@ -46,7 +60,10 @@ std::vector<Isa> detect() {
   }
   isas.push_back(Isa::kAvx512);
   constexpr unsigned kBf16Bit = 1u << 5;  // CPUID.(7, 1).EAX
-  if (leaf7(0)[0] >= 1 && (leaf7(1)[0] & kBf16Bit) != 0) isas.push_back(Isa::kAvx512Bf16);
+  if (leaf7(0)[0] < 1 || (leaf7(1)[0] & kBf16Bit) == 0) return isas;
+  isas.push_back(Isa::kAvx512Bf16);
+  constexpr unsigned kTileBits = 1u << 22 | 1u << 24;  // CPUID.(7, 0).EDX: AMX-BF16, AMX-TILE
+  if ((leaf7(0)[3] & kTileBits) == kTileBits && request_tiles()) isas.push_back(Isa::kAmx);
   return isas;
 }
 
@@ -101,7 +118,7 @@ const std::vector<Isa>& supported_isas() {
 
 Isa best_isa() { return supported_isas().back(); }
 
-bool has_bf16(Isa isa) { return isa == Isa::kAvx512Bf16; }
+bool has_bf16(Isa isa) { return isa == Isa::kAvx512Bf16 || isa == Isa::kAmx; }
 
 std::string cpu_model() { return detect_model(); }
 

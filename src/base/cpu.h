@@ -13,9 +13,10 @@ namespace belay::base {
 ///   kAvx2        AVX2, FMA, F16C, BMI2 (x86-64-v3)
 ///   kAvx512      the above and AVX-512 F, BW, CD, DQ, VL (x86-64-v4)
 ///   kAvx512Bf16  the above and AVX-512 BF16
-enum class Isa : std::uint8_t { kScalar, kAvx2, kAvx512, kAvx512Bf16, kNeon };
+///   kAmx         the above and AMX TILE, BF16
+enum class Isa : std::uint8_t { kScalar, kAvx2, kAvx512, kAvx512Bf16, kAmx, kNeon };
 
-/// "scalar", "avx2", "avx512", "avx512bf16", "neon".
+/// "scalar", "avx2", "avx512", "avx512bf16", "amx", "neon".
 std::string_view isa_name(Isa isa);
 std::optional<Isa> parse_isa(std::string_view name);
 

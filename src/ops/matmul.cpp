@@ -11,12 +11,10 @@ namespace {
 using simd::GemmPanel;
 using simd::Index;
 using simd::Kernels;
-using simd::kOuterPanel;
-using simd::kOuterRows;
 using simd::kPanel;
 using simd::Word;
 
-constexpr Index kOuterChunk = 24;         // rows of a task of a weight gradient
+constexpr Index kOuterChunk = 24;         // least rows of a task of a weight gradient
 constexpr Index kRowChunk = 96;           // rows of a task
 constexpr Index kBlockChunks = 6;         // chunks that share a group of panels in the cache
 constexpr Index kGroupWords = 96 * 1024;  // packed words that should stay in the second-level cache
@@ -148,41 +146,45 @@ void multiply(base::Context& ctx, const Product& p) {
 
 namespace {
 
-/// The operands of one block of rows of dy^T x, packed: x as panels [panel][words][48], dy as tiles
-/// [tile][words][8]. Small enough to stay in the last-level cache between packing and use.
+/// The operands of one block of rows of dy^T x, packed as the loops take them: x as panels
+/// [panel][words][columns], dy as tiles. Small enough to stay in the last-level cache between
+/// packing and use.
 struct PackedBlock {
+  simd::OuterLayout layout;
   Index row, rows, words;  // of dy and x
   Word *x, *dy;
 
-  PackedBlock(const OuterProduct& p, Index first, Index n_rows, DType dtype)
-      : row(first),
+  PackedBlock(const OuterProduct& p, const simd::OuterLayout& how, Index first, Index n_rows)
+      : layout(how),
+        row(first),
         rows(n_rows),
-        words(words_of(n_rows, dtype)),
+        words(round_up(words_of(n_rows, p.x.dtype), how.words)),
         x(reinterpret_cast<Word*>(p.scratch)),
-        dy(x + words * round_up(p.k, kOuterPanel)) {}
-  Word* panel(Index i) const { return x + i * words * kOuterPanel; }
-  Word* tile(Index i) const { return dy + i * words * kOuterRows; }
+        dy(x + words * round_up(p.k, how.columns)) {}
+  Word* panel(Index i) const { return x + i * words * layout.columns; }
+  Word* tile(Index i) const { return dy + i * words * layout.rows; }
 };
 
-constexpr Index kStrip = 8;  // rows packed at a time: read along, written as whole cache lines
-constexpr Index kPackChunk = 4 * kStrip;  // rows of a task
+constexpr Index kPackChunk = 32;  // rows of a task: whole strips
 
-/// Packs rows [begin, begin + rows) of the block.
-void pack_strip(const Kernels& kern, const OuterProduct& p, const PackedBlock& to, Index begin,
-                Index rows) {
+/// Packs a strip of rows from `begin` of the block on: read along, written as whole cache lines.
+void pack_strip(const Kernels& kern, const OuterProduct& p, const PackedBlock& to, Index begin) {
   const bool bf16 = p.x.dtype == DType::kBF16;
-  const Index word = begin / pair_of(p.x.dtype), row = to.row + begin;
-  for (Index column = 0; column < p.k; column += kOuterPanel) {
-    Word* dst = to.panel(column / kOuterPanel) + word * kOuterPanel;
-    const Index n = std::min(kOuterPanel, p.k - column), from = row * p.ldx + column;
+  const Index rows = std::min(to.layout.strip, to.rows - begin), row = to.row + begin;
+  const Index word = begin / pair_of(p.x.dtype), wide = to.layout.columns;
+  const Index last = word + words_of(rows, p.x.dtype), end = round_up(last, to.layout.words);
+  for (Index column = 0; column < p.k; column += wide) {
+    Word* panel = to.panel(column / wide);
+    const Index n = std::min(wide, p.k - column), from = row * p.ldx + column;
     if (bf16) {
-      kern.pack_columns_bf16(dst, kOuterPanel, halves(p.x, from), p.ldx, rows, n);
+      kern.pack_columns_bf16(panel + word * wide, wide, halves(p.x, from), p.ldx, rows, n);
     } else {
-      kern.pack_columns_f32(dst, kOuterPanel, p.x.f32() + from, p.ldx, rows, n);
+      kern.pack_columns_f32(panel + word * wide, wide, p.x.f32() + from, p.ldx, rows, n);
     }
+    std::fill(panel + last * wide, panel + end * wide, Word{0});
   }
-  Word* dst = to.tile(0) + word * kOuterRows;
-  const Index stride = to.words * kOuterRows, from = row * p.ld_dy;
+  Word* dst = to.tile(0) + word * to.layout.rows;
+  const Index stride = to.words * to.layout.rows, from = row * p.ld_dy;
   if (bf16) {
     kern.pack_tiles_bf16(dst, stride, halves(p.dy, from), p.ld_dy, rows, p.n);
   } else {
@@ -194,17 +196,18 @@ void pack_strip(const Kernels& kern, const OuterProduct& p, const PackedBlock& t
 void outer_block(base::Context& ctx, const OuterProduct& p, const PackedBlock& b, bool add) {
   const Kernels& kern = simd::kernels(ctx.isa);
   const auto outer = p.x.dtype == DType::kBF16 ? kern.outer_bf16 : kern.outer_f32;
-  const Index chunks = ceil_div(p.n, kOuterChunk), panels = ceil_div(p.k, kOuterPanel);
+  const Index wide = b.layout.columns, chunk = round_up(kOuterChunk, b.layout.rows);
+  const Index chunks = ceil_div(p.n, chunk), panels = ceil_div(p.k, wide);
   const Index group = ceil_div(panels, std::min(panels, ceil_div(2 * kMinTasks, chunks)));
   ctx.threads.parallel(chunks * ceil_div(panels, group), [&](std::int64_t task, int) {
-    const Index row = task % chunks * kOuterChunk, first = task / chunks * group;
+    const Index row = task % chunks * chunk, first = task / chunks * group;
     for (Index panel = first; panel < std::min(panels, first + group); ++panel) {
-      const Index column = panel * kOuterPanel;
-      outer({.a = b.tile(row / kOuterRows),
-             .a_tile = b.words * kOuterRows,
+      const Index column = panel * wide;
+      outer({.a = b.tile(row / b.layout.rows),
+             .a_tile = b.words * b.layout.rows,
              .b = b.panel(panel),
-             .m = std::min(kOuterChunk, p.n - row),
-             .n = std::min(kOuterPanel, p.k - column),
+             .m = std::min(chunk, p.n - row),
+             .n = std::min(wide, p.k - column),
              .k = b.words,
              .c = p.dw.f32() + row * p.k + column,
              .ldc = p.k,
@@ -217,19 +220,20 @@ void outer_block(base::Context& ctx, const OuterProduct& p, const PackedBlock& b
 
 std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t n, std::int64_t k,
                                          DType dtype) {
-  const Index words = words_of(std::min(m, kGradientBlock), dtype);
-  return 4 * words * (round_up(k, kOuterPanel) + round_up(n, 2 * kOuterRows));
+  // The most that any layout takes, so that a plan of memory holds on every machine.
+  const Index words = round_up(words_of(std::min(m, kGradientBlock), dtype), 16);
+  const Index columns = std::max(round_up(k, simd::kOuterPanel), round_up(k, 64));
+  return 4 * words * (columns + round_up(n, 16));
 }
 
 void multiply_transposed(base::Context& ctx, const OuterProduct& p, const Product* beside) {
   const Kernels& kern = simd::kernels(ctx.isa);
   for (Index row = 0; row < p.m; row += kGradientBlock) {
-    const PackedBlock b(p, row, std::min<Index>(kGradientBlock, p.m - row), p.x.dtype);
+    const PackedBlock b(p, kern.outer_layout[type_index(p.x.dtype)], row,
+                        std::min<Index>(kGradientBlock, p.m - row));
     const auto pack = [&](Index chunk) {
       const Index end = std::min(b.rows, (chunk + 1) * kPackChunk);
-      for (Index r = chunk * kPackChunk; r < end; r += kStrip) {
-        pack_strip(kern, p, b, r, std::min<Index>(kStrip, end - r));
-      }
+      for (Index r = chunk * kPackChunk; r < end; r += b.layout.strip) pack_strip(kern, p, b, r);
     };
     const Index n_packs = ceil_div(b.rows, kPackChunk);
     if (beside != nullptr && row == 0) {

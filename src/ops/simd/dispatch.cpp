@@ -1,6 +1,9 @@
 #include "ops/simd/dispatch.h"
 
 #include "base/status.h"
+#if defined(__x86_64__)
+#include "ops/simd/amx.h"
+#endif
 
 namespace belay::ops::simd {
 
@@ -30,6 +33,10 @@ const Kernels& kernels(base::Isa isa) {
     case base::Isa::kAvx2: return avx2::kTable;
     case base::Isa::kAvx512: return avx512::kTable;
     case base::Isa::kAvx512Bf16: return avx512bf16::kTable;
+    case base::Isa::kAmx: {
+      static const Kernels kTable = amx::with_tiles(avx512bf16::kTable);
+      return kTable;
+    }
 #elif defined(__aarch64__)
     case base::Isa::kNeon: return neon::kTable;
 #endif

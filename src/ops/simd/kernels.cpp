@@ -13,6 +13,7 @@ const Kernels kTable = {
     .gemm_bf16 = gemm_panel<MaddBf16>,
     .outer_f32 = outer_panel<MaddF32>,
     .outer_bf16 = outer_panel<MaddBf16>,
+    .outer_layout = {{kOuterRows, kOuterPanel, 8, 1}, {kOuterRows, kOuterPanel, 8, 1}},
     .norm_forward = {norm_forward<ElemF32>, norm_forward<ElemBf16>},
     .norm_backward = {norm_backward<ElemF32>, norm_backward<ElemBf16>},
     .swiglu_forward = {swiglu_forward<ElemF32>, swiglu_forward<ElemBf16>},

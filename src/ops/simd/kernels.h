@@ -17,7 +17,7 @@ using Word = std::uint32_t;
 
 constexpr Index kPanel = 64;       // columns of a packed panel
 constexpr Index kRowTile = 6;      // rows that a product keeps in registers
-constexpr Index kOuterRows = 8;    // rows of an outer product that stay in registers,
+constexpr Index kOuterRows = 8;    // rows of an outer product that vectors keep in registers,
 constexpr Index kOuterPanel = 48;  // beside this many columns
 constexpr Index kKeyBlock = 64;    // keys that attention takes at a time, from the document's start
 constexpr Index kQueryTile = 48;   // queries that attention takes at a time: not part of the order
@@ -40,13 +40,20 @@ struct GemmPanel {
   const float* scale = nullptr;  // c = c * scale[row] + product
 };
 
-/// C[m, n] (+)= sum over k of A[., k] B[k, .], for weight gradients: A as tiles [m / 8][k][8],
-/// a_tile words apart and zero-filled, B a panel [k][48]. One sum, ascending in k, from zero.
+/// How outer_* takes its operands: A as tiles of `rows` rows, B as panels of `columns` columns, k
+/// a multiple of `words`. They are packed from `strip` rows of the sources at a time.
+struct OuterLayout {
+  Index rows, columns, strip, words;
+};
+
+/// C[m, n] (+)= sum over k of A[., k] B[k, .], for weight gradients: A as tiles, a_tile words apart
+/// and zero-filled ([k][8] for vectors), B a panel [k][columns]. One sum, ascending in k, from
+/// zero.
 struct OuterPanel {
   const Word* a;
   Index a_tile;
   const Word* b;
-  Index m, n, k;  // n <= kOuterPanel
+  Index m, n, k;  // n <= the panel's columns
   float* c;
   Index ldc;
   bool add;
@@ -134,6 +141,7 @@ struct Kernels {
   void (*gemm_bf16)(const GemmPanel&);
   void (*outer_f32)(const OuterPanel&);
   void (*outer_bf16)(const OuterPanel&);
+  OuterLayout outer_layout[2];  // by type, as below
 
   ByType<NormRows> norm_forward, norm_backward;
   ByType<GateRows> swiglu_forward, swiglu_backward;
@@ -154,7 +162,7 @@ struct Kernels {
   void (*pack_columns_bf16)(Word* dst, Index step, const std::uint16_t* src, Index ld, Index k,
                             Index n);
   void (*pack_columns_to_bf16)(Word* dst, Index step, const float* src, Index ld, Index k, Index n);
-  // pack_tiles_*: src [k, n] as A operand of OuterPanel: [n / 8][words][8], `stride` words apart.
+  // pack_tiles_*: one strip, src [k, n], as A operand of OuterPanel, tiles `stride` words apart.
   void (*pack_tiles_f32)(Word* dst, Index stride, const float* src, Index ld, Index k, Index n);
   void (*pack_tiles_bf16)(Word* dst, Index stride, const std::uint16_t* src, Index ld, Index k,
                           Index n);

@@ -1,0 +1,13 @@
+// The loops that AMX has in place of AVX-512-BF16's.
+#pragma once
+
+#include "ops/simd/kernels.h"
+
+namespace belay::ops::simd::amx {
+
+constexpr OuterLayout kOuter = {.rows = 16, .columns = 64, .strip = 32, .words = 16};
+
+/// `kernels` with the products of bf16 on tiles.
+Kernels with_tiles(Kernels kernels);
+
+}  // namespace belay::ops::simd::amx
