@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #include "ops/simd/amx.h"
+#include "ops/simd/attention.h"
 #include "ops/simd/gemm.h"
 
 namespace belay::ops::simd::BELAY_ISA {
@@ -164,16 +165,21 @@ BELAY_INLINE void blocks(const GemmPanel& g, Index row, Index rows) {
   if (column < g.n) block<kHigh, false>(g, row, rows, column);
 }
 
-void gemm(const GemmPanel& g) {
+/// Multiplies; the tiles are set up for kRows rows before and after.
+void multiply(const GemmPanel& g) {
   Index row = 0;
-  if (g.m >= kRows) {
-    configure(kRows);
-    for (; row + kRows <= g.m; row += kRows) blocks<true>(g, row, kRows);
-  }
-  if (const Index rows = g.m - row; rows > 0) {
-    configure(rows);
-    rows > kTile ? blocks<true>(g, row, rows) : blocks<false>(g, row, rows);
-  }
+  for (; row + kRows <= g.m; row += kRows) blocks<true>(g, row, kRows);
+  const Index rows = g.m - row;
+  if (rows == 0) return;
+  configure(rows);
+  rows > kTile ? blocks<true>(g, row, rows) : blocks<false>(g, row, rows);
+  configure(kRows);
+}
+
+template <class Args, void (*kLoop)(const Args&)>
+void on_tiles(const Args& args) {
+  configure(kRows);
+  kLoop(args);
   _tile_release();
 }
 
@@ -211,11 +217,9 @@ BELAY_INLINE void outer_blocks(const OuterPanel& g, Index row) {
 }
 
 void outer(const OuterPanel& g) {
-  configure(kRows);
   Index row = 0;
   for (; g.m - row > kTile; row += kRows) outer_blocks<true>(g, row);
   if (row < g.m) outer_blocks<false>(g, row);
-  _tile_release();
 }
 
 /// Sixteen columns of up to 32 rows, as 16 rows of 16 words.
@@ -231,11 +235,20 @@ void pack_tiles(Word* dst, Index stride, const std::uint16_t* src, Index ld, Ind
   }
 }
 
+struct Attention : ElemBf16 {
+  static constexpr Index kPair = 2, kRows = amx::kRows, kQueries = 64, kWords = kTile;
+  static constexpr bool kTransposed = true;
+  static void gemm(const GemmPanel& g) { multiply(g); }
+  using Source = SourceBf16;
+};
+
 }  // namespace
 
 Kernels with_tiles(Kernels kernels) {
-  kernels.gemm_bf16 = gemm;
-  kernels.outer_bf16 = outer;
+  kernels.gemm_bf16 = on_tiles<GemmPanel, multiply>;
+  kernels.outer_bf16 = on_tiles<OuterPanel, outer>;
+  kernels.attention_forward[1] = on_tiles<AttentionTask, attention_forward<Attention>>;
+  kernels.attention_backward[1] = on_tiles<AttentionTask, attention_backward<Attention>>;
   kernels.pack_tiles_bf16 = pack_tiles;
   kernels.outer_layout[1] = kOuter;
   return kernels;

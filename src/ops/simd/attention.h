@@ -11,12 +11,20 @@
 
 namespace belay::ops::simd::BELAY_ISA {
 
-struct AttnF32 : ElemF32 {
+/// How the vectors' products are fed. A type of attention says besides: its elements (put, get),
+/// the elements of a word, a source to pack, and gemm.
+struct VectorProducts {
+  static constexpr Index kRows = kRowTile;  // rows of a causal tile that are cut together
+  static constexpr Index kQueries = kQueryTile;
+  static constexpr Index kWords = 1;          // a sum down packed rows is a multiple of this long
+  static constexpr bool kTransposed = false;  // the A operand must have its words side by side
+};
+struct AttnF32 : ElemF32, VectorProducts {
   static constexpr Index kPair = 1;
   static void gemm(const GemmPanel& g) { gemm_panel<MaddF32>(g); }
   using Source = SourceF32;
 };
-struct AttnBf16 : ElemBf16 {
+struct AttnBf16 : ElemBf16, VectorProducts {
   static constexpr Index kPair = 2;
   static void gemm(const GemmPanel& g) { gemm_panel<MaddBf16>(g); }
   using Source = SourceBf16;
@@ -48,7 +56,7 @@ void pack_along(Word* dst, const typename A::T* src, Index ld, Index n, Index d)
 }
 
 /// The same rows as B operand whose reduction runs down the rows, in blocks of `block` rows:
-/// [block][panel of D][block / pair words][step].
+/// [block][panel of D][block / pair words][step], with zeros behind the last row up to A::kWords.
 template <class A>
 void pack_down(Word* dst, const typename A::T* src, Index ld, Index n, Index d, Index block) {
   const Index step = panel_step(d);
@@ -57,6 +65,10 @@ void pack_down(Word* dst, const typename A::T* src, Index ld, Index n, Index d, 
     for (Index c = 0; c < d; c += kPanel, dst += block / A::kPair * step) {
       pack_columns<typename A::Source>(dst, step, src + r * ld + c, ld, rows,
                                        d - c < kPanel ? d - c : kPanel);
+      const Index words = up(rows, A::kPair) / A::kPair;
+      for (Index i = words * step; i < up(words, A::kWords) * step; i += 16) {
+        store_w(dst + i, set1_w(0));
+      }
     }
   }
 }
@@ -88,24 +100,30 @@ BELAY_INLINE void scores(const typename A::T* q, Index ldq, Index m, const Word*
   A::gemm(g);
 }
 
+/// Words of a sum down n rows that pack_down packed, or that are zeros.
+template <class A>
+BELAY_INLINE Index words_down(Index n) {
+  return up(up(n, A::kPair) / A::kPair, A::kWords);
+}
+
 /// Rows of a causal tile: row r sees the first `base + r + 1` keys of the block, of which there are
 /// n. Calls run(row, rows, keys) on the whole tile where every row sees all keys, else on groups of
 /// rows with the keys that the last of them sees; what is left out would only add zeros.
-template <class Run>
+template <class A, class Run>
 BELAY_INLINE void for_seen(Index m, Index n, Index base, Run run) {
   if (base + 1 >= n) return run(0, m, n);
-  for (Index r = 0; r < m; r += kRowTile) {
-    const Index rows = m - r < kRowTile ? m - r : kRowTile, seen = base + r + rows;
+  for (Index r = 0; r < m; r += A::kRows) {
+    const Index rows = m - r < A::kRows ? m - r : A::kRows, seen = base + r + rows;
     if (seen > 0) run(r, rows, seen < n ? seen : n);
   }
 }
 
 template <class A>
 struct ForwardTile {
-  float* s;          // [kQueryTile][64]
-  typename A::T* p;  // [kQueryTile][64]
-  float* o;          // [kQueryTile][D]
-  float top[kQueryTile], next[kQueryTile], sum[kQueryTile], alpha[kQueryTile];
+  float* s;          // [A::kQueries][64]
+  typename A::T* p;  // [A::kQueries][64]
+  float* o;          // [A::kQueries][D]
+  float top[A::kQueries], next[A::kQueries], sum[A::kQueries], alpha[A::kQueries];
 };
 
 /// Scales a row's scores, of which the first `valid` are seen, and finds their maximum.
@@ -172,21 +190,20 @@ void forward_tile(const AttentionTask& a, const typename A::T* q, typename A::T*
   const Index d = a.head_dim, per_keys = d / A::kPair * kKeyBlock;
   const Index per_values = up(d, kPanel) / kPanel * (kKeyBlock / A::kPair) * panel_step(d);
   for (Index i = 0; i < m * d; i += 16) ElemF32::put(t.o + i, set1(0.0f), m * d - i);
-  for (Index r = 0; r < kQueryTile; ++r) {
+  for (Index r = 0; r < A::kQueries; ++r) {
     t.top[r] = t.next[r] = -__builtin_inff();
     t.sum[r] = 0.0f;
   }
   const Index seen = a.first_query + r0 + m;  // keys that the last row of the tile sees
   for (Index k0 = 0; k0 < seen; k0 += kKeyBlock, keys += per_keys, values += per_values) {
     const Index n = seen - k0 < kKeyBlock ? seen - k0 : kKeyBlock, base = a.first_query + r0 - k0;
-    for_seen(m, n, base, [&](Index r, Index rows, Index some) BELAY_LAMBDA {
+    for_seen<A>(m, n, base, [&](Index r, Index rows, Index some) BELAY_LAMBDA {
       scores<A>(q + (r0 + r) * a.ld, a.ld, rows, keys, d, some, t.s + r * kKeyBlock);
     });
     tile_softmax<A>(t, m, base, a.scale);
-    for_seen(m, n, base, [&](Index r, Index rows, Index some) BELAY_LAMBDA {
+    for_seen<A>(m, n, base, [&](Index r, Index rows, Index some) BELAY_LAMBDA {
       times_down<A>(reinterpret_cast<const Word*>(t.p + r * kKeyBlock), kKeyBlock / A::kPair, 1,
-                    rows, up(some, A::kPair) / A::kPair, values, kKeyBlock, t.o + r * d, d,
-                    t.alpha + r);
+                    rows, words_down<A>(some), values, kKeyBlock, t.o + r * d, d, t.alpha + r);
     });
   }
   write_tile<A>(a, out, lse, r0, m, t);
@@ -200,17 +217,17 @@ void attention_forward(const AttentionTask& a) {
   Word* k = cut.take<Word>(keys * d / A::kPair);
   Word* v = cut.take<Word>(keys / A::kPair * up(d, kPanel));
   ForwardTile<A> t{};
-  t.s = cut.take<float>(kQueryTile * kKeyBlock);
-  t.p = cut.take<T>(kQueryTile * kKeyBlock);
-  t.o = cut.take<float>(kQueryTile * d);
+  t.s = cut.take<float>(A::kQueries * kKeyBlock);
+  t.p = cut.take<T>(A::kQueries * kKeyBlock);
+  t.o = cut.take<float>(A::kQueries * d);
   pack_along<A>(k, static_cast<const T*>(a.k), a.ld_kv, a.n_keys, d);
   pack_down<A>(v, static_cast<const T*>(a.v), a.ld_kv, a.n_keys, d, kKeyBlock);
   for (Index h = 0; h < a.group; ++h) {
     const T* q = static_cast<const T*>(a.q) + h * d;
     T* out = static_cast<T*>(a.out) + h * d;
     float* lse = a.lse == nullptr ? nullptr : a.lse + h * a.ld_lse;
-    for (Index r0 = 0; r0 < a.n_queries; r0 += kQueryTile) {
-      const Index m = a.n_queries - r0 < kQueryTile ? a.n_queries - r0 : kQueryTile;
+    for (Index r0 = 0; r0 < a.n_queries; r0 += A::kQueries) {
+      const Index m = a.n_queries - r0 < A::kQueries ? a.n_queries - r0 : A::kQueries;
       forward_tile<A>(a, q, out, lse, r0, m, k, v, t);
     }
   }
@@ -224,7 +241,22 @@ struct Backward {
   float *s, *dp;                // [kBackwardTile][64]
   typename A::T* ds;            // [kBackwardTile][64]
   Word *p_pairs, *ds_pairs;     // [kBackwardTile / pair][64]
+  Word *p_turned, *ds_turned;   // [64][kBackwardTile / pair]: the same, where A::kTransposed
 };
+
+/// to[64][words] = from[words][64]; 16 divides words.
+BELAY_INLINE void turn(Word* to, Index row, const Word* from, Index words) {
+  for (Index w = 0; w < words; w += 16) {
+    for (Index c = 0; c < kKeyBlock; c += 16) {
+      Word16 r[16];
+#pragma GCC unroll 16
+      for (Index i = 0; i < 16; ++i) r[i] = load_w(from + (w + i) * kKeyBlock + c);
+      transpose(r);
+#pragma GCC unroll 16
+      for (Index i = 0; i < 16; ++i) store_w(to + (c + i) * row + w, r[i]);
+    }
+  }
+}
 
 /// P and dS of two rows (one for f32) from their scores; rows beyond m give zeros.
 template <class A>
@@ -269,29 +301,38 @@ void backward_pair(const AttentionTask& a, const Backward<A>& b, const typename 
   const Index n = a.n_keys - k0 < kKeyBlock ? a.n_keys - k0 : kKeyBlock;
   const Index along = block * (d / A::kPair * kKeyBlock);
   const Index panels = up(d, kPanel) / kPanel * panel_step(d);
-  for_seen(m, n, base, [&](Index r, Index rows, Index some) BELAY_LAMBDA {
+  for_seen<A>(m, n, base, [&](Index r, Index rows, Index some) BELAY_LAMBDA {
     scores<A>(q + (r0 + r) * a.ld, a.ld, rows, b.k_along + along, d, some, b.s + r * kKeyBlock);
     scores<A>(d_out + (r0 + r) * a.ld_out, a.ld_out, rows, b.v_along + along, d, some,
               b.dp + r * kKeyBlock);
   });
-  for (Index r = 0; r < m; r += A::kPair) probabilities<A>(a, b, lse, r0, m, r, k0);
-  // Keys [j, j + rows) are seen by the queries from j - base on: skip the words of those before.
-  const Index q_words = up(m, A::kPair) / A::kPair, at = tile * (kBackwardTile / A::kPair) * panels;
-  const Index group = base >= n ? n : kRowTile;
-  for (Index j = 0; j < n; j += group) {
-    const Index rows = n - j < group ? n - j : group, first = j > base ? (j - base) / A::kPair : 0;
-    if (first >= q_words) break;
-    const Index skip = first * kKeyBlock + j, in = at + first * panel_step(d);
-    times_down<A>(b.p_pairs + skip, 1, kKeyBlock, rows, q_words - first, b.do_down + in,
-                  kBackwardTile, b.dv + (k0 + j) * d, d, nullptr);
-    times_down<A>(b.ds_pairs + skip, 1, kKeyBlock, rows, q_words - first, b.q_down + in,
-                  kBackwardTile, b.dk + (k0 + j) * d, d, nullptr);
+  const Index q_words = words_down<A>(m), at = tile * (kBackwardTile / A::kPair) * panels;
+  for (Index r = 0; r < q_words * A::kPair; r += A::kPair) {
+    probabilities<A>(a, b, lse, r0, m, r, k0);
   }
-  for_seen(m, n, base, [&](Index r, Index rows, Index some) BELAY_LAMBDA {
+  const Word *p = b.p_pairs, *ds = b.ds_pairs;
+  Index row = 1, step = kKeyBlock;  // strides of P^T and dS^T
+  if constexpr (A::kTransposed) {
+    p = b.p_turned, ds = b.ds_turned, row = kBackwardTile / A::kPair, step = 1;
+    turn(b.p_turned, row, b.p_pairs, q_words);
+    turn(b.ds_turned, row, b.ds_pairs, q_words);
+  }
+  // Keys [j, j + rows) are seen by the queries from j - base on: skip the words of those before.
+  const Index group = base >= n ? n : A::kRows;
+  for (Index j = 0; j < n; j += group) {
+    const Index rows = n - j < group ? n - j : group;
+    const Index first = j > base ? (j - base) / A::kPair / A::kWords * A::kWords : 0;
+    if (first >= q_words) break;
+    const Index skip = first * step + j * row, in = at + first * panel_step(d);
+    times_down<A>(p + skip, row, step, rows, q_words - first, b.do_down + in, kBackwardTile,
+                  b.dv + (k0 + j) * d, d, nullptr);
+    times_down<A>(ds + skip, row, step, rows, q_words - first, b.q_down + in, kBackwardTile,
+                  b.dk + (k0 + j) * d, d, nullptr);
+  }
+  for_seen<A>(m, n, base, [&](Index r, Index rows, Index some) BELAY_LAMBDA {
     times_down<A>(reinterpret_cast<const Word*>(b.ds + r * kKeyBlock), kKeyBlock / A::kPair, 1,
-                  rows, up(some, A::kPair) / A::kPair,
-                  b.k_down + block * (kKeyBlock / A::kPair) * panels, kKeyBlock,
-                  b.dq + (r0 + r) * d, d, nullptr);
+                  rows, words_down<A>(some), b.k_down + block * (kKeyBlock / A::kPair) * panels,
+                  kKeyBlock, b.dq + (r0 + r) * d, d, nullptr);
   });
 }
 
@@ -358,6 +399,10 @@ void attention_backward(const AttentionTask& a) {
   b.ds = cut.take<T>(kBackwardTile * kKeyBlock);
   b.p_pairs = cut.take<Word>(kBackwardTile / A::kPair * kKeyBlock);
   b.ds_pairs = cut.take<Word>(kBackwardTile / A::kPair * kKeyBlock);
+  if constexpr (A::kTransposed) {
+    b.p_turned = cut.take<Word>(kBackwardTile / A::kPair * kKeyBlock);
+    b.ds_turned = cut.take<Word>(kBackwardTile / A::kPair * kKeyBlock);
+  }
   const T* k = static_cast<const T*>(a.k);
   const T* v = static_cast<const T*>(a.v);
   pack_along<A>(b.k_along, k, a.ld_kv, a.n_keys, d);
