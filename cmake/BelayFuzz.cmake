@@ -1,7 +1,7 @@
 # fuzz/NAME_fuzz.cpp is a libFuzzer program of that name; its seeds lie in fuzz/corpus/NAME/. It links
 # only the folders that it includes, so that a fuzz build compiles little.
 if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  message(FATAL_ERROR "Fuzz targets need clang with libFuzzer: use the preset fuzz.")
+  message(FATAL_ERROR "Fuzz targets need clang with libFuzzer: use the preset asan.")
 endif()
 file(GLOB targets CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/fuzz/*_fuzz.cpp)
 add_custom_target(fuzzers)

@@ -11,6 +11,10 @@
 #include "bench/report.h"
 #include "train/step.h"
 
+// There where the program that these tests are linked into is sanitized.
+extern "C" void __attribute__((weak)) __asan_init();
+extern "C" void __attribute__((weak)) __tsan_init();
+
 namespace belay::bench {
 namespace {
 
@@ -19,13 +23,8 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 // Sanitizers keep a shadow of all memory, and ThreadSanitizer cannot see into oneDNN's OpenMP.
-#if defined(__SANITIZE_THREAD__)
-constexpr bool kPlainMemory = false, kRoofline = false;
-#elif defined(__SANITIZE_ADDRESS__)
-constexpr bool kPlainMemory = false, kRoofline = true;
-#else
-constexpr bool kPlainMemory = true, kRoofline = true;
-#endif
+const bool kRoofline = __tsan_init == nullptr;
+const bool kPlainMemory = kRoofline && __asan_init == nullptr;
 
 constexpr Repeats kQuick{.most = 2, .seconds = 0.1};
 

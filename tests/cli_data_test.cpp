@@ -138,7 +138,7 @@ TEST(CliData, KilledItLeavesNoHalfDataset) {
   const std::string out = dir.file("s");
   write(dir.file("a.txt"), stories(100000));  // 6 MB: half a second
   for (const char* seconds : {"0.05", "0.2", "0.4"}) {
-    testing::shell("timeout -s KILL " + std::string(seconds) + " " + BELAY_PROGRAM +
+    testing::shell("timeout -s KILL " + std::string(seconds) + " " + testing::belay_program() +
                    " data prepare --out " + out + " " + dir.file("a.txt") + " >/dev/null 2>&1");
     const Outcome shown = belay("data show --json " + out);
     if (shown.code != 0) {

@@ -46,7 +46,7 @@ std::uint64_t undisturbed() {
 /// Starts `belay ARGS`, waits for a checkpoint other than the one that is there, and kills it.
 void kill_after_checkpoint(const std::string& args, const std::string& run) {
   const std::string state = run + "/state/checkpoint.json";
-  shell("before=$(cat " + state + " 2>/dev/null); " + BELAY_PROGRAM + " " + args +
+  shell("before=$(cat " + state + " 2>/dev/null); " + testing::belay_program() + " " + args +
         " >/dev/null 2>&1 & pid=$!; for i in $(seq 2000); do if [ -e " + state +
         " ] && [ \"$(cat " + state +
         ")\" != \"$before\" ]; then break; fi; sleep 0.005; done; "
@@ -93,8 +93,8 @@ TEST(CliResume, AfterCtrlCWithTheCommandThatItPrints) {
   const testing::TempDir dir;
   const std::string run = dir.file("run");
   shell(
-      std::string(BELAY_PROGRAM) + " " + kRun + "--steps 4000 --out " + run + " >" +
-      dir.file("out") + " 2>&1 & pid=$!; for i in $(seq 2000); do [ -e " + run +
+      testing::belay_program() + " " + kRun + "--steps 4000 --out " + run + " >" + dir.file("out") +
+      " 2>&1 & pid=$!; for i in $(seq 2000); do [ -e " + run +
       "/state/checkpoint.json ] && break; sleep 0.005; done; kill -INT $pid; wait $pid; echo $? >" +
       dir.file("code"));
   EXPECT_EQ(read(dir.file("code")), "0\n");
@@ -163,11 +163,11 @@ TEST(CliResume, ADamagedCheckpointIsNamedAndTheOneBeforeIsUsed) {
 TEST(CliResume, OneProcessAtATimeAndNoRunIsReplacedUnasked) {
   const testing::TempDir dir;
   const std::string run = dir.file("run");
-  shell(std::string(BELAY_PROGRAM) + " " + kRun + "--steps 100000 --out " + run +
+  shell(testing::belay_program() + " " + kRun + "--steps 100000 --out " + run +
         " >/dev/null 2>&1 & pid=$!; for i in $(seq 2000); do [ -e " + run +
-        "/state/checkpoint.json ] && break; sleep 0.005; done; " + BELAY_PROGRAM +
-        " pretrain --resume " + run + " 2>" + dir.file("second") + "; " + BELAY_PROGRAM + " " +
-        kRun + "--overwrite --out " + run + " 2>" + dir.file("third") +
+        "/state/checkpoint.json ] && break; sleep 0.005; done; " + testing::belay_program() +
+        " pretrain --resume " + run + " 2>" + dir.file("second") + "; " + testing::belay_program() +
+        " " + kRun + "--overwrite --out " + run + " 2>" + dir.file("third") +
         "; kill -9 $pid; wait $pid");
   EXPECT_THAT(read(dir.file("second")), HasSubstr("is locked by another process (seen process "));
   EXPECT_THAT(read(dir.file("third")), HasSubstr("is locked by another process"));

@@ -254,7 +254,7 @@ TEST(CliPretrain, DivergenceIsAnErrorNamingTheStep) {
 TEST(CliPretrain, AnInterruptSavesAndEndsWell) {
   const testing::TempDir dir;
   const std::string out = dir.file("run");
-  const std::string command = "timeout --preserve-status -s INT 1 " + std::string(BELAY_PROGRAM) +
+  const std::string command = "timeout --preserve-status -s INT 1 " + testing::belay_program() +
                               " pretrain --depth 1 --context 32 --max-seconds 600 --data " +
                               BELAY_TEST_DATA "/shakespeare_200k.txt --out " + out +
                               " >/dev/null 2>&1";

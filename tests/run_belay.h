@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -34,12 +35,16 @@ struct Outcome {
   std::string out, err;
 };
 
+/// The program that was built beside these tests.
+inline std::string belay_program() {
+  return std::filesystem::read_symlink("/proc/self/exe").replace_filename("belay").string();
+}
+
 /// Runs `belay ARGS` through the shell.
 inline Outcome belay(const std::string& args) {
   const TempDir dir;
   const std::string out = dir.file("out"), err = dir.file("err");
-  const int code =
-      shell(std::string(BELAY_PROGRAM) + " " + args + " >" + out + " 2>" + err + " </dev/null");
+  const int code = shell(belay_program() + " " + args + " >" + out + " 2>" + err + " </dev/null");
   return {code, read(out), read(err)};
 }
 

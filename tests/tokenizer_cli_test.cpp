@@ -1,14 +1,13 @@
 // belay tokenizer as a user runs it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "base/json.h"
-#include "fault_env.h"
+#include "run_belay.h"
 #include "tokenizer_data.h"
 
 namespace belay {
@@ -24,12 +23,10 @@ class CliTokenizer : public ::testing::Test {
  protected:
   /// Runs `belay tokenizer ARGS`; its output is then in out_ and err_.
   int run(const std::string& args) {
-    const std::string command = std::string(BELAY_PROGRAM) + " tokenizer " + args + " >" +
-                                dir_.file("out") + " 2>" + dir_.file("err") + " </dev/null";
-    const int status = std::system(command.c_str());
-    out_ = read_all(dir_.file("out"));
-    err_ = read_all(dir_.file("err"));
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    const testing::Outcome outcome = testing::belay("tokenizer " + args);
+    out_ = outcome.out;
+    err_ = outcome.err;
+    return outcome.code;
   }
   std::string tok() const { return dir_.file("tok"); }
   int train(const std::string& args) { return run("train --out " + tok() + " " + args); }
