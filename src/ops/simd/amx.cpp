@@ -158,21 +158,24 @@ void block(const GemmPanel& g, Index row, Index rows, Index column) {
   }
 }
 
+/// Two tiles of columns of B stay in the first-level cache while all rows pass by.
 template <bool kHigh>
-BELAY_INLINE void blocks(const GemmPanel& g, Index row, Index rows) {
-  Index column = 0;
-  for (; g.n - column > kTile; column += kColumns) block<kHigh, true>(g, row, rows, column);
-  if (column < g.n) block<kHigh, false>(g, row, rows, column);
+BELAY_INLINE void blocks(const GemmPanel& g, Index row, Index end, Index rows) {
+  for (Index column = 0; column < g.n; column += kColumns) {
+    const bool wide = g.n - column > kTile;
+    for (Index r = row; r < end; r += rows) {
+      wide ? block<kHigh, true>(g, r, rows, column) : block<kHigh, false>(g, r, rows, column);
+    }
+  }
 }
 
 /// Multiplies; the tiles are set up for kRows rows before and after.
 void multiply(const GemmPanel& g) {
-  Index row = 0;
-  for (; row + kRows <= g.m; row += kRows) blocks<true>(g, row, kRows);
-  const Index rows = g.m - row;
-  if (rows == 0) return;
-  configure(rows);
-  rows > kTile ? blocks<true>(g, row, rows) : blocks<false>(g, row, rows);
+  const Index whole = g.m / kRows * kRows, rest = g.m - whole;
+  blocks<true>(g, 0, whole, kRows);
+  if (rest == 0) return;
+  configure(rest);
+  rest > kTile ? blocks<true>(g, whole, g.m, rest) : blocks<false>(g, whole, g.m, rest);
   configure(kRows);
 }
 
