@@ -4,6 +4,7 @@
 usage: model_gradients.py            writes tests/data/models/{qwen3,qwen2,llama3}_tiny/
        model_gradients.py --check    compares the gradients with central differences, writes nothing
        model_gradients.py --oracle FOLDER ORACLE.json   this decoder against another one's numbers
+       model_gradients.py --scores FOLDER SCORES.json   against `belay score FOLDER --ids ... --json`
 
 A folder holds a Hugging Face model (config.json, model.safetensors, F32) and
   golden.json                ids of packed documents, doc_starts, targets (-1: none), loss (mean nats
@@ -175,9 +176,23 @@ def against_oracle(folder, path):
           f"difference {float((logp - want).abs().max()):.1e}")
 
 
+def against_scores(folder, path):
+    """Compares this decoder with what Belay printed; the ids must fit the model's context."""
+    cfg, w = decoder.load_folder(folder, torch.float64)
+    scores = json.load(open(path))
+    ids = torch.tensor(scores["tokens"])
+    with torch.no_grad():
+        logits = decoder.forward(cfg, w, ids[None])[0]
+    logp = torch.log_softmax(logits, -1)[:-1].gather(1, ids[1:, None])[:, 0]
+    want = torch.tensor(scores["logprobs"], dtype=torch.float64)
+    print(f"{len(want)} log-probabilities, largest difference {float((logp - want).abs().max()):.1e}")
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--oracle"]:
         against_oracle(*sys.argv[2:4])
+    elif sys.argv[1:2] == ["--scores"]:
+        against_scores(*sys.argv[2:4])
     elif sys.argv[1:] == ["--check"]:
         for model in CONFIGS:
             check(model)
