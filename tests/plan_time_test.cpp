@@ -100,6 +100,9 @@ TEST(PlanTime, TextAndJsonLeaveOutWhatIsNotKnown) {
                                             HasSubstr("money    2.00 at 2.00 an hour")));
   EXPECT_EQ(train::plan_json(plan)["price"], 2);
   EXPECT_EQ(train::plan_json(plan)["memory_bytes"], 4 << 20);
+  plan.n_params = 1 << 18;
+  plan.saves_on_the_way = true;
+  EXPECT_EQ(plan.memory_bytes(), 5 << 20);
 }
 
 TEST(PlanTime, MeasuredCountsTheFolder) {

@@ -58,6 +58,13 @@ bool validates_on_the_way(const PretrainArguments& a, const train::PretrainOptio
   return by_steps || (a.eval_seconds > 0 && a.eval_seconds < plan.seconds);
 }
 
+bool saves_on_the_way(const PretrainArguments& a, const train::PretrainOptions& options,
+                      const train::PretrainPlan& plan) {
+  const bool by_steps =
+      a.checkpoint_steps > 0 && (options.steps == 0 || a.checkpoint_steps < options.steps);
+  return by_steps || (a.checkpoint_seconds > 0 && a.checkpoint_seconds < plan.seconds);
+}
+
 std::int64_t counted_bytes(const data::TokenStream& stream) {
   return std::min(stream.n_text_bytes(), static_cast<std::int64_t>(kMaxCounted));
 }
@@ -96,6 +103,7 @@ void measure_time(base::Env& env, Compute& compute, model::Model& model, const P
   train::plan_time(options, step_seconds, plan);
   plan.text_bytes = counted_bytes(set.train()) + counted_bytes(set.valid());
   plan.validates_on_the_way = validates_on_the_way(a, options, set, plan);
+  plan.saves_on_the_way = saves_on_the_way(a, options, plan);
 }
 
 }  // namespace belay::cli

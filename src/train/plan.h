@@ -27,6 +27,7 @@ struct PretrainPlan {
   std::int64_t validation_bytes = 0;  // activations of a validation
   std::int64_t text_bytes = 0;        // text that is counted at the end
   bool validates_on_the_way = false;  // beside a step, not only after the last one
+  bool saves_on_the_way = false;      // a checkpoint, whose weights are then read back for model/
   // What follows from a calibration; 0: not known.
   double tokens_per_second = 0;
   double steps = 0, tokens = 0, seconds = 0;
@@ -35,7 +36,8 @@ struct PretrainPlan {
 
   /// The most at one time: in training, or at the end, when a step's activations are gone.
   std::int64_t memory_bytes() const {
-    const std::int64_t training = step_bytes + (validates_on_the_way ? validation_bytes : 0);
+    const std::int64_t training = step_bytes + (validates_on_the_way ? validation_bytes : 0) +
+                                  (saves_on_the_way ? 4 * n_params : 0);
     return process_bytes + state_bytes + std::max({training, validation_bytes, text_bytes});
   }
   std::int64_t other_bytes() const { return memory_bytes() - state_bytes - step_bytes; }
