@@ -34,8 +34,9 @@ function(belay_simd_by_gcc library isa sources options)
 endfunction()
 
 # Compiles src/ops/simd/*.cpp, except dispatch*.cpp, once for each instruction set; AMX, which only replaces
-# loops of the set below it, has amx.cpp to itself. The name reaches the source as BELAY_ISA. No precompiled header: an inline function of a standard header, compiled for
-# AVX-512 and picked by the linker for all, would fault elsewhere (tools/check_isa looks).
+# loops of the set below it, has amx.cpp to itself. The name reaches the source as BELAY_ISA. No precompiled
+# header: an inline function of a standard header, compiled for AVX-512 and picked by the linker for all, would
+# fault elsewhere (tools/check_isa looks).
 function(belay_add_simd library)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/ops/simd/*.cpp)
   list(FILTER sources EXCLUDE REGEX "/dispatch[^/]*\\.cpp$")

@@ -27,12 +27,8 @@ constexpr std::array<std::pair<Isa, std::string_view>, 6> kNames = {{
 /// Asks the kernel for the tile registers, which a process gets only on request. Threads inherit
 /// them.
 bool request_tiles() {
-#if defined(__linux__)
   constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, its feature
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-#else
-  return false;
-#endif
 }
 
 // __builtin_cpu_supports reads CPUID and XCR0, so a set that the operating system does not save and

@@ -58,6 +58,7 @@ bool validates_on_the_way(const PretrainArguments& a, const train::PretrainOptio
   return by_steps || (a.eval_seconds > 0 && a.eval_seconds < plan.seconds);
 }
 
+/// A checkpoint is saved before the end, while a step's activations are held.
 bool saves_on_the_way(const PretrainArguments& a, const train::PretrainOptions& options,
                       const train::PretrainPlan& plan) {
   const bool by_steps =

@@ -221,9 +221,11 @@ void outer_block(base::Context& ctx, const OuterProduct& p, const PackedBlock& b
 std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t n, std::int64_t k,
                                          DType dtype) {
   // The most that any layout takes, so that a plan of memory holds on every machine.
-  const Index words = round_up(words_of(std::min(m, kGradientBlock), dtype), 16);
-  const Index columns = std::max(round_up(k, simd::kOuterPanel), round_up(k, 64));
-  return 4 * words * (columns + round_up(n, 16));
+  const auto bytes = [&](const simd::OuterLayout& how) {
+    const Index words = round_up(words_of(std::min(m, kGradientBlock), dtype), how.words);
+    return 4 * words * (round_up(k, how.columns) + round_up(n, std::max<Index>(16, how.rows)));
+  };
+  return std::max(bytes(simd::kVectorOuter), bytes(simd::kTileOuter));
 }
 
 void multiply_transposed(base::Context& ctx, const OuterProduct& p, const Product* beside) {

@@ -18,7 +18,7 @@ constexpr Index kRows = 32;     // of a block of accumulators: tiles 0 to 3, two
 constexpr Index kColumns = 32;  // beside two tiles of A (4, 5) and two of B (6, 7)
 constexpr Index kWordBytes = 4;
 
-/// Keeps the compiler from moving writes to memory behind a load of a tile, which it does not see.
+/// Keeps the compiler from moving writes to memory behind loads of tiles, which it does not see.
 BELAY_INLINE void memory_barrier() { __asm__ volatile("" ::: "memory"); }
 
 struct alignas(64) TileConfig {
@@ -68,8 +68,10 @@ BELAY_INLINE void step(const Operands& o) {
   }
 }
 
+/// Begins sums of operands that are written.
 template <bool kHigh, bool kWide>
-BELAY_INLINE void clear() {
+BELAY_INLINE void begin() {
+  memory_barrier();
   _tile_zero(0);
   if constexpr (kWide) _tile_zero(1);
   if constexpr (kHigh) _tile_zero(2);
@@ -110,7 +112,7 @@ BELAY_INLINE void step_tail(const Word* a, Index a_row, const Word* b, Index b_r
 template <bool kHigh, bool kWide>
 BELAY_INLINE void product(const Word* a, Index a_row, const Word* b, Index b_row, Index rows,
                           Index words) {
-  clear<kHigh, kWide>();
+  begin<kHigh, kWide>();
   Index w = 0;
   for (; w + kTile <= words; w += kTile) {
     step<kHigh, kWide>(
@@ -169,7 +171,8 @@ BELAY_INLINE void blocks(const GemmPanel& g, Index row, Index end, Index rows) {
   }
 }
 
-/// Multiplies; the tiles are set up for kRows rows before and after.
+/// Multiplies rows whose words lie side by side (a_step is 1). The tiles are set up for kRows rows
+/// before and after.
 void multiply(const GemmPanel& g) {
   const Index whole = g.m / kRows * kRows, rest = g.m - whole;
   blocks<true>(g, 0, whole, kRows);
@@ -189,10 +192,10 @@ void on_tiles(const Args& args) {
 template <bool kHigh, bool kWide>
 BELAY_INLINE void outer_block(const OuterPanel& g, Index row, Index column) {
   const Word* a = g.a + row / kTile * g.a_tile;
-  clear<kHigh, kWide>();
+  begin<kHigh, kWide>();
   for (Index w = 0; w < g.k; w += kTile) {
     step<kHigh, kWide>({a + w * kTile, a + g.a_tile + w * kTile, kTile * kWordBytes,
-                        g.b + w * kOuter.columns + column, kOuter.columns * kWordBytes});
+                        g.b + w * kTileOuter.columns + column, kTileOuter.columns * kWordBytes});
   }
   constexpr Index kWidth = kWide ? kColumns : kTile;
   float* c = g.c + row * g.ldc + column;
@@ -253,7 +256,7 @@ Kernels with_tiles(Kernels kernels) {
   kernels.attention_forward[1] = on_tiles<AttentionTask, attention_forward<Attention>>;
   kernels.attention_backward[1] = on_tiles<AttentionTask, attention_backward<Attention>>;
   kernels.pack_tiles_bf16 = pack_tiles;
-  kernels.outer_layout[1] = kOuter;
+  kernels.outer_layout[1] = kTileOuter;
   return kernels;
 }
 

@@ -5,8 +5,6 @@
 
 namespace belay::ops::simd::amx {
 
-constexpr OuterLayout kOuter = {.rows = 16, .columns = 64, .strip = 32, .words = 16};
-
 /// `kernels` with the products of bf16 on tiles.
 Kernels with_tiles(Kernels kernels);
 

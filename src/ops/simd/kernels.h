@@ -45,6 +45,9 @@ struct GemmPanel {
 struct OuterLayout {
   Index rows, columns, strip, words;
 };
+constexpr OuterLayout kVectorOuter = {
+    .rows = kOuterRows, .columns = kOuterPanel, .strip = 8, .words = 1};
+constexpr OuterLayout kTileOuter = {.rows = 16, .columns = 64, .strip = 32, .words = 16};  // AMX
 
 /// C[m, n] (+)= sum over k of A[., k] B[k, .], for weight gradients: A as tiles, a_tile words apart
 /// and zero-filled ([k][8] for vectors), B a panel [k][columns]. One sum, ascending in k, from
