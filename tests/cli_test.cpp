@@ -254,10 +254,10 @@ TEST(CliPretrain, DivergenceIsAnErrorNamingTheStep) {
 TEST(CliPretrain, AnInterruptSavesAndEndsWell) {
   const testing::TempDir dir;
   const std::string out = dir.file("run");
-  const std::string command = "timeout --preserve-status -s INT 1 " + testing::belay_program() +
-                              " pretrain --depth 1 --context 32 --max-seconds 600 --data " +
-                              BELAY_TEST_DATA "/shakespeare_200k.txt --out " + out +
-                              " >/dev/null 2>&1";
+  const std::string command =
+      "timeout --foreground --preserve-status -s INT 1 " + testing::belay_program() +
+      " pretrain --depth 1 --context 32 --max-seconds 600 --data " +
+      BELAY_TEST_DATA "/shakespeare_200k.txt --out " + out + " >/dev/null 2>&1";
   EXPECT_EQ(std::system(command.c_str()), 0);
   EXPECT_EQ(base::json_value(read(out + "/run.json"))["status"], "interrupted");
   EXPECT_TRUE(std::filesystem::exists(out + "/model/model.safetensors"));
