@@ -254,6 +254,7 @@ TEST(CliPretrain, DivergenceIsAnErrorNamingTheStep) {
 TEST(CliPretrain, AnInterruptSavesAndEndsWell) {
   const testing::TempDir dir;
   const std::string out = dir.file("run");
+  // --foreground: else a second signal goes to the whole group, and the second one kills.
   const std::string command =
       "timeout --foreground --preserve-status -s INT 1 " + testing::belay_program() +
       " pretrain --depth 1 --context 32 --max-seconds 600 --data " +
