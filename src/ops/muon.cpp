@@ -48,8 +48,9 @@ void product(base::Context& ctx, const Buffers& b, const float* left, std::int64
              DType dtype) {
   const View l{b.left, {n, j}, dtype};
   if (dtype == DType::kBF16) {
-    for_chunks(ctx, n * j, kChunk, [&](std::int64_t begin, std::int64_t end, int) {
-      for (std::int64_t i = begin; i < end; ++i) l.b16()[i] = tensor::to_bf16(left[i]);
+    auto* to = reinterpret_cast<std::uint16_t*>(b.left);
+    for_chunks(ctx, n * j, kChunk, [&](std::int64_t i, std::int64_t end, int) {
+      simd::kernels(ctx.isa).round_row(to + i, left + i, end - i);
     });
   }
   const View x = dtype == DType::kBF16 ? l : View{const_cast<float*>(left), {n, j}, dtype};

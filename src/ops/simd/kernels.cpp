@@ -25,6 +25,7 @@ const Kernels kTable = {
     .head_row = {head_row<ElemF32>, head_row<ElemBf16>},
     .add_converted = {add_converted<ElemF32>, add_converted<ElemBf16>},
     .add_row = add_row,
+    .round_row = round_row,
     .sum_squares = sum_squares,
     .adamw = adamw,
     .combine = combine,

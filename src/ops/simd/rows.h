@@ -319,6 +319,11 @@ void add_converted(float* to, const void* from, Index n) {
   }
 }
 
+/// to[i] = bf16 of from[i].
+inline void round_row(std::uint16_t* to, const float* from, Index n) {
+  for (Index c = 0; c < n; c += 16) ElemBf16::put(to + c, ElemF32::get(from + c, n - c), n - c);
+}
+
 /// Sum of squares of n floats.
 inline float sum_squares(const float* x, Index n) {
   F32x16 sum = set1(0.0f);
