@@ -59,7 +59,8 @@ void check_muon(base::Context& ctx, const json& c) {
   const double allowed = name == "muon_low_rank" ? kLowRank : kMuon;
   const std::int64_t rows = c["rows"], columns = c["cols"];
   std::vector<float> w = floats(c["weights"]), buffer(w.size());
-  std::vector<std::byte> scratch(static_cast<std::size_t>(ops::muon_scratch(rows, columns)));
+  std::vector<std::byte> scratch(
+      static_cast<std::size_t>(ops::muon_scratch(rows, columns, DType::kF32)));
   for (std::size_t s = 0; s < c["gradients"].size(); ++s) {
     const std::vector<float> g = floats(c["gradients"][s]);
     ops::muon_step(ctx, w.data(), g.data(), buffer.data(), rows, columns,

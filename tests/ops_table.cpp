@@ -310,7 +310,7 @@ OpRow muon_row(const std::string& name, bool nesterov) {
               [twin](base::Context& ctx, const Inputs& in, Result& result) {
                 in_place(in, result, [&](std::vector<Tensor>& d) {
                   const Shape s = d[0].shape;
-                  Tensor scratch({ops::muon_scratch(s[0], s[1]) / 4}, DType::kF32);
+                  Tensor scratch({ops::muon_scratch(s[0], s[1], in.compute) / 4}, DType::kF32);
                   ops::muon_step(ctx, d[0].view().f32(), d[1].view().f32(), d[2].view().f32(), s[0],
                                  s[1],
                                  {.lr = twin.lr,

@@ -74,7 +74,7 @@ class Trainee {
 /// Of weights, gradients, packed copies and optimizer.
 std::int64_t state_bytes(const TrainShape& shape, const TrainBenchOptions& o) {
   return model::model_bytes(shape.config, o.dtype, true).total() +
-         train::Optimizer::bytes_needed(shape.config, {.muon = o.muon});
+         train::Optimizer::bytes_needed(shape.config, {.muon = o.muon}, o.dtype);
 }
 
 /// Of activations. A model's memory is reserved for it, but none of it touched.

@@ -47,6 +47,10 @@ void pack_forward_panel(const Kernels& k, const View& w, const View& to, Index p
   const Index out = w.shape[0], in = w.shape[1], first = panel * kPanel;
   const Index n = std::min(kPanel, out - first);
   Word* dst = at(to, first * in);
+  if (w.dtype == DType::kBF16) {
+    k.pack_rows_bf16(dst, kPanel, halves(w, first * in), in, in, n);
+    return;
+  }
   const float* src = w.f32() + first * in;
   (to.dtype == DType::kBF16 ? k.pack_rows_to_bf16 : k.pack_rows_f32)(dst, kPanel, src, in, in, n);
 }
@@ -55,6 +59,10 @@ void pack_backward_panel(const Kernels& k, const View& w, const View& to, Index 
   const Index out = w.shape[0], in = w.shape[1], first = panel * kPanel;
   const Index n = std::min(kPanel, in - first);
   Word* dst = at(to, first * to.shape[1]);
+  if (w.dtype == DType::kBF16) {
+    k.pack_columns_bf16(dst, kPanel, halves(w, first), in, out, n);
+    return;
+  }
   const float* src = w.f32() + first;
   (to.dtype == DType::kBF16 ? k.pack_columns_to_bf16 : k.pack_columns_f32)(dst, kPanel, src, in,
                                                                            out, n);

@@ -25,7 +25,8 @@ constexpr std::int64_t kGradientBlock = 1024;
 tensor::Shape packed_forward_shape(std::int64_t out, std::int64_t in);
 tensor::Shape packed_backward_shape(std::int64_t out, std::int64_t in);
 
-/// w: f32 [out, in] and its two operands (either may be absent); dtype F32 or BF16 (in even).
+/// w: [out, in], f32 or already of the type of its two operands (either may be absent); F32 or BF16
+/// (in even).
 struct PackedWeight {
   View w, forward, backward;
 };

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kIterations = 5;
 constexpr float kA = 3.4445f, kB = -4.7750f, kC = 2.0315f;
-constexpr std::int64_t kChunk = 16384;
+constexpr std::int64_t kChunk = 16384, kRows = 16;  // elements and rows of a task
 
 using tensor::DType;
 using tensor::View;
@@ -35,95 +35,110 @@ void transpose(base::Context& ctx, const float* from, float* to, std::int64_t ro
   });
 }
 
-/// Scratch of Newton-Schulz on an [n, m] matrix, n <= m; all f32 but the operands of products.
-struct Buffers {
-  float *x, *a, *p, *y;      // [n, m], [n, n], [n, n], [n, m]
-  std::byte *left, *packed;  // a product's operands in its type
-};
-
-/// out[n, k] = left[n, j] times b, where b is right^T (along: right [k, j]) or right itself ([j,
-/// k]).
-void product(base::Context& ctx, const Buffers& b, const float* left, std::int64_t n,
-             std::int64_t j, const float* right, std::int64_t k, bool along, float* out,
-             DType dtype) {
-  const View l{b.left, {n, j}, dtype};
-  if (dtype == DType::kBF16) {
-    auto* to = reinterpret_cast<std::uint16_t*>(b.left);
-    for_chunks(ctx, n * j, kChunk, [&](std::int64_t i, std::int64_t end, int) {
-      simd::kernels(ctx.isa).round_row(to + i, left + i, end - i);
-    });
-  }
-  const View x = dtype == DType::kBF16 ? l : View{const_cast<float*>(left), {n, j}, dtype};
-  View packed{b.packed, {}, dtype};
-  View source{const_cast<float*>(right), along ? tensor::Shape{k, j} : tensor::Shape{j, k},
-              DType::kF32};
-  if (along) {
-    packed.shape = packed_forward_shape(k, j);
-    pack_weight(ctx, source, packed, {});
-  } else {
-    packed.shape = packed_backward_shape(j, k);
-    pack_weight(ctx, source, {}, packed);
-  }
-  multiply(ctx, {.x = x,
-                 .b = packed,
-                 .y = {out, {n, k}, DType::kF32},
-                 .m = n,
-                 .n = k,
-                 .k = j,
-                 .ldx = j,
-                 .ldy = k});
+std::byte* element(const View& v, std::int64_t i) {
+  return static_cast<std::byte*>(v.data) + i * tensor::dtype_bytes(v.dtype);
 }
 
-void newton_schulz(base::Context& ctx, const Buffers& b, std::int64_t n, std::int64_t m,
-                   DType dtype) {
-  const auto norm = static_cast<float>(std::sqrt(sum_of_squares(ctx, b.x, n * m)));
-  combine(ctx, b.x, 1.0f / (norm + 1e-7f), b.x, 0.0f, b.x, n * m);
+/// Memory of Newton-Schulz on an [n, m] matrix, n <= m, whose products take operands of `dtype`.
+struct Buffers {
+  float* update;                      // [n, m], also the result
+  float *a, *p;                       // [n, n]
+  View x, y;                          // [n, m], dtype
+  View left;                          // [n, n], dtype
+  View rows_of_x, columns_of_x, a_b;  // packed
+  std::int64_t bytes = 0;
+
+  Buffers(std::byte* memory, std::int64_t n, std::int64_t m, DType dtype) {
+    const auto take = [&](const tensor::Shape& shape, DType type) {
+      const View v{memory == nullptr ? nullptr : memory + bytes, shape, type};
+      bytes += round_up(v.bytes(), 64);
+      return v;
+    };
+    update = take({n, m}, DType::kF32).f32();
+    a = take({n, n}, DType::kF32).f32();
+    p = take({n, n}, DType::kF32).f32();
+    x = take({n, m}, dtype), y = take({n, m}, dtype);
+    left = take({n, n}, dtype);
+    rows_of_x = take(packed_forward_shape(n, m), dtype);
+    columns_of_x = take(packed_backward_shape(n, m), dtype);
+    a_b = take(packed_forward_shape(n, n), dtype);
+  }
+};
+
+/// The type of the products: a row of bf16 pairs has an even length.
+DType product_type(std::int64_t rows, std::int64_t columns, DType asked) {
+  return rows % 2 == 0 && columns % 2 == 0 ? asked : DType::kF32;
+}
+
+/// Replaces b.update; P = a I + b A + c A A is summed in f32 and X is rounded once an iteration.
+void newton_schulz(base::Context& ctx, Buffers& b, std::int64_t n, std::int64_t m) {
+  const DType dtype = b.x.dtype;
+  const auto scale_row = simd::kernels(ctx.isa).scale_row[dtype == DType::kBF16];
+  const auto combine_row = simd::kernels(ctx.isa).combine;
+  const auto scale = [&](const View& to, float by, const float* from, std::int64_t count) {
+    for_chunks(ctx, count, kChunk, [&](std::int64_t i, std::int64_t end, int) {
+      scale_row(element(to, i), by, from + i, end - i);
+    });
+  };
+  const auto norm = static_cast<float>(std::sqrt(sum_of_squares(ctx, b.update, n * m)));
+  scale(b.x, 1.0f / (norm + 1e-7f), b.update, n * m);
   for (int i = 0; i < kIterations; ++i) {
-    product(ctx, b, b.x, n, m, b.x, n, true, b.a, dtype);   // A = X X^T
-    product(ctx, b, b.a, n, n, b.a, n, false, b.p, dtype);  // A A
-    combine(ctx, b.p, kB, b.a, kC, b.p, n * n);             // b A + c A A
-    product(ctx, b, b.p, n, n, b.x, m, false, b.y, dtype);  // (...) X
-    combine(ctx, b.x, kA, b.x, 1.0f, b.y, n * m);
+    pack_weight(ctx, b.x, b.rows_of_x, b.columns_of_x);
+    const View a{b.a, {n, n}, DType::kF32}, p{b.p, {n, n}, DType::kF32};
+    multiply(ctx, {.x = b.x, .b = b.rows_of_x, .y = a, .m = n, .n = n, .k = m, .ldx = m, .ldy = n});
+    for_chunks(ctx, n, kRows, [&](std::int64_t row, std::int64_t end, int) {
+      for (; row < end; ++row) {
+        const float* a_row = b.a + row * n;
+        scale_row(element(b.left, row * n), kC, a_row, n);
+        combine_row(b.p + row * n, kB, a_row, 0.0f, a_row, n);
+        b.p[row * n + row] += kA;
+      }
+    });
+    pack_weight(ctx, a, b.a_b, {});  // A is symmetric
+    multiply(
+        ctx,
+        {.x = b.left, .b = b.a_b, .y = p, .m = n, .n = n, .k = n, .ldx = n, .ldy = n, .add = true});
+    scale(b.left, 1.0f, b.p, n * n);
+    const bool last = i + 1 == kIterations;
+    multiply(ctx, {.x = b.left,
+                   .b = b.columns_of_x,
+                   .y = last ? View{b.update, {n, m}, DType::kF32} : b.y,
+                   .m = n,
+                   .n = m,
+                   .k = n,
+                   .ldx = n,
+                   .ldy = m});
+    std::swap(b.x, b.y);
   }
 }
 
 }  // namespace
 
-std::int64_t muon_scratch(std::int64_t rows, std::int64_t columns) {
-  const std::int64_t n = std::min(rows, columns), m = std::max(rows, columns);
-  const std::int64_t padded = round_up(m, 64) * round_up(n, 64);
-  return 4 * (3 * padded + 2 * round_up(n * n, 16)) + 8 * padded + 64 * 8;
+std::int64_t muon_scratch(std::int64_t rows, std::int64_t columns, DType dtype) {
+  const auto [n, m] = std::minmax(rows, columns);
+  return Buffers(nullptr, n, m, product_type(rows, columns, dtype)).bytes;
 }
 
 void muon_step(base::Context& ctx, float* w, const float* g, float* buffer, std::int64_t rows,
                std::int64_t columns, const MuonOptions& o, std::byte* scratch) {
-  const std::int64_t n = std::min(rows, columns), m = std::max(rows, columns),
-                     count = rows * columns;
-  const std::int64_t padded = round_up(m, 64) * round_up(n, 64);
-  Buffers b{};
-  auto* f = reinterpret_cast<float*>(scratch);
-  b.x = f, b.y = f + padded, b.a = f + 2 * padded, b.p = b.a + round_up(n * n, 16);
-  b.left = reinterpret_cast<std::byte*>(b.p + round_up(n * n, 16));
-  b.packed = b.left + 2 * padded + 64;
-  float* update = b.y;
+  const auto [n, m] = std::minmax(rows, columns);
+  const std::int64_t count = rows * columns;
+  Buffers b(scratch, n, m, product_type(rows, columns, o.dtype));
+  const bool flip = rows > columns;
+  // x and y lie side by side; what is turned over lies there before and after the iterations.
+  float* update = flip ? reinterpret_cast<float*>(b.x.data) : b.update;
   combine(ctx, buffer, o.momentum, buffer, (1 - o.momentum) * o.grad_scale, g, count);
   if (o.nesterov) {
     combine(ctx, update, o.momentum, buffer, (1 - o.momentum) * o.grad_scale, g, count);
   } else {
     combine(ctx, update, 1.0f, buffer, 0.0f, buffer, count);
   }
-  const bool flip = rows > columns;
-  if (flip)
-    transpose(ctx, update, b.x, rows, columns);
-  else
-    combine(ctx, b.x, 1.0f, update, 0.0f, update, count);
-  // A row of bf16 pairs has an even length.
-  const bool pairs = n % 2 == 0 && m % 2 == 0;
-  newton_schulz(ctx, b, n, m, pairs ? o.dtype : DType::kF32);
-  if (flip) transpose(ctx, b.x, b.y, columns, rows);
+  if (flip) transpose(ctx, update, b.update, rows, columns);
+  newton_schulz(ctx, b, n, m);
+  if (flip) transpose(ctx, b.update, update, columns, rows);
   const double ratio = static_cast<double>(rows) / static_cast<double>(columns);
   const auto scale = static_cast<float>(std::sqrt(std::max(1.0, ratio)));
-  combine(ctx, w, 1.0f - o.lr * o.decay, w, -o.lr * scale, flip ? b.y : b.x, count);
+  combine(ctx, w, 1.0f - o.lr * o.decay, w, -o.lr * scale, update, count);
 }
 
 }  // namespace belay::ops

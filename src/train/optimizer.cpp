@@ -10,10 +10,11 @@ namespace belay::train {
 namespace {
 
 std::int64_t muon_scratch_of(const std::vector<model::WeightSpec>& table,
-                             const OptimizerOptions& options) {
+                             const OptimizerOptions& options, tensor::DType compute) {
   std::int64_t most = 0;
   for (const model::WeightSpec& w : table) {
-    if (options.muon && w.muon) most = std::max(most, ops::muon_scratch(w.shape[0], w.shape[1]));
+    if (!options.muon || !w.muon) continue;
+    most = std::max(most, ops::muon_scratch(w.shape[0], w.shape[1], compute));
   }
   return most;
 }
@@ -50,15 +51,15 @@ Optimizer::Optimizer(const model::Model& model, const OptimizerOptions& options)
     : options_(options),
       first_(model.n_floats() * 4),
       second_(model.n_floats() * 4),
-      scratch_(muon_scratch_of(model.table(), options)) {
+      scratch_(muon_scratch_of(model.table(), options, model.compute())) {
   BELAY_CHECK(model.trained(), "the optimizer needs gradients");
   adamw_.reserve(model.table().size());
 }
 
 std::int64_t Optimizer::bytes_needed(const model::ModelConfig& config,
-                                     const OptimizerOptions& options) {
+                                     const OptimizerOptions& options, tensor::DType compute) {
   return 2 * model::model_bytes(config, tensor::DType::kF32, false).master +
-         muon_scratch_of(model::weight_table(config), options);
+         muon_scratch_of(model::weight_table(config), options, compute);
 }
 
 std::span<float> Optimizer::first(const model::Model& model, std::size_t index) const {

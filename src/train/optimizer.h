@@ -44,7 +44,7 @@ class Optimizer {
 
   std::int64_t bytes() const { return first_.bytes() + second_.bytes() + scratch_.bytes(); }
   static std::int64_t bytes_needed(const model::ModelConfig& config,
-                                   const OptimizerOptions& options);
+                                   const OptimizerOptions& options, tensor::DType compute);
 
  private:
   bool takes_muon(const model::WeightSpec& w) const { return options_.muon && w.muon; }

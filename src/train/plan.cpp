@@ -16,7 +16,7 @@ using base::Status;
 std::int64_t state_bytes(const model::ModelConfig& config, tensor::DType compute,
                          const OptimizerOptions& optimizer) {
   return model::model_bytes(config, compute, true).total() +
-         Optimizer::bytes_needed(config, optimizer);
+         Optimizer::bytes_needed(config, optimizer, compute);
 }
 
 std::int64_t step_bytes(base::Context& ctx, const model::Model& model, std::int64_t context,

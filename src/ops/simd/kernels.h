@@ -153,7 +153,7 @@ struct Kernels {
   ByType<HeadRow> head_row;
   void (*add_converted[2])(float* to, const void* from, Index n);
   void (*add_row)(float* to, const float* from, Index n);
-  void (*round_row)(std::uint16_t* to, const float* from, Index n);
+  void (*scale_row[2])(void* to, float scale, const float* from, Index n);
   float (*sum_squares)(const float* x, Index n);
   void (*adamw)(const AdamwRows&);
   void (*combine)(float* out, float a, const float* x, float b, const float* y, Index n);

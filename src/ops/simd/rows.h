@@ -319,9 +319,13 @@ void add_converted(float* to, const void* from, Index n) {
   }
 }
 
-/// to[i] = bf16 of from[i].
-inline void round_row(std::uint16_t* to, const float* from, Index n) {
-  for (Index c = 0; c < n; c += 16) ElemBf16::put(to + c, ElemF32::get(from + c, n - c), n - c);
+/// to[i] = scale from[i].
+template <class E>
+void scale_row(void* to, float scale, const float* from, Index n) {
+  auto* t = static_cast<typename E::T*>(to);
+  for (Index c = 0; c < n; c += 16) {
+    E::put(t + c, mul(set1(scale), ElemF32::get(from + c, n - c)), n - c);
+  }
 }
 
 /// Sum of squares of n floats.
