@@ -20,7 +20,7 @@ struct MuonOptions {
 };
 
 /// One step on w: f32 [rows, columns], g its gradient, buffer its momentum. scratch: muon_scratch()
-/// bytes of options.dtype, at a multiple of 64.
+/// bytes for options.dtype.
 void muon_step(base::Context& ctx, float* w, const float* g, float* buffer, std::int64_t rows,
                std::int64_t columns, const MuonOptions& options, std::byte* scratch);
 std::int64_t muon_scratch(std::int64_t rows, std::int64_t columns, tensor::DType dtype);
