@@ -137,6 +137,50 @@ bool describe(const Api& api, tensor::DType dtype, const MatmulShape& s,
          ok(api.memory_desc_init_by_tag(&d[2], 2, y, gradient ? dnnl_f32 : type, dnnl_ab));
 }
 
+template <class Api>
+class Prepared : public OneDnn::Product {
+ public:
+  explicit Prepared(const Api& api)
+      : session_(api),
+        matmul_(api.primitive_destroy),
+        a_(api.memory_destroy),
+        b_(api.memory_destroy),
+        y_(api.memory_destroy) {}
+
+  bool prepare(tensor::DType dtype, const MatmulShape& shape) {
+    const Api& api = session_.api;
+    dnnl_memory_desc_t wanted[3];
+    dnnl_matmul_desc_t desc;
+    Owned<dnnl_primitive_desc_t> pd(api.primitive_desc_destroy);
+    if (!session_.good || !describe(api, dtype, shape, wanted) ||
+        !ok(api.matmul_desc_init(&desc, &wanted[0], &wanted[1], nullptr, &wanted[2])) ||
+        !ok(api.primitive_desc_create(pd.out(), &desc, nullptr, session_.engine.get(), nullptr)) ||
+        !ok(api.primitive_create(matmul_.out(), pd.get()))) {
+      return false;
+    }
+    const dnnl_memory_desc_t& packed =
+        *api.primitive_desc_query_md(pd.get(), dnnl_query_weights_md, 0);
+    const auto create = [&](Owned<dnnl_memory_t>& memory, const dnnl_memory_desc_t& layout) {
+      return ok(
+          api.memory_create(memory.out(), &layout, session_.engine.get(), DNNL_MEMORY_ALLOCATE));
+    };
+    if (!create(a_, wanted[0]) || !create(b_, packed) || !create(y_, wanted[2]) ||
+        !session_.fill(a_.get(), wanted[0]) || !session_.fill(b_.get(), packed)) {
+      return false;
+    }
+    args_ = {{DNNL_ARG_SRC, a_.get()}, {DNNL_ARG_WEIGHTS, b_.get()}, {DNNL_ARG_DST, y_.get()}};
+    return true;
+  }
+
+  bool run() override { return session_.run(matmul_.get(), args_); }
+
+ private:
+  Session<Api> session_;
+  Owned<dnnl_primitive_t> matmul_;
+  Owned<dnnl_memory_t> a_, b_, y_;
+  std::vector<dnnl_exec_arg_t> args_;
+};
+
 }  // namespace
 
 std::optional<OneDnn> OneDnn::load() {
@@ -149,37 +193,12 @@ std::optional<OneDnn> OneDnn::load() {
   return OneDnn(std::move(api));
 }
 
-std::optional<double> OneDnn::product(tensor::DType dtype, const MatmulShape& s, int n_threads,
-                                      const Repeats& repeats) const {
-  const Api& api = *api_;
-  api.omp_set_num_threads(n_threads);
-  const Session<Api> session(api);
-  dnnl_memory_desc_t wanted[3];
-  dnnl_matmul_desc_t desc;
-  Owned<dnnl_primitive_desc_t> pd(api.primitive_desc_destroy);
-  Owned<dnnl_primitive_t> matmul(api.primitive_destroy);
-  if (!session.good || !describe(api, dtype, s, wanted) ||
-      !ok(api.matmul_desc_init(&desc, &wanted[0], &wanted[1], nullptr, &wanted[2])) ||
-      !ok(api.primitive_desc_create(pd.out(), &desc, nullptr, session.engine.get(), nullptr)) ||
-      !ok(api.primitive_create(matmul.out(), pd.get()))) {
-    return std::nullopt;
-  }
-  const dnnl_memory_desc_t& packed =
-      *api.primitive_desc_query_md(pd.get(), dnnl_query_weights_md, 0);
-  Owned<dnnl_memory_t> a(api.memory_destroy), b(api.memory_destroy), y(api.memory_destroy);
-  const auto create = [&](Owned<dnnl_memory_t>& memory, const dnnl_memory_desc_t& layout) {
-    return ok(api.memory_create(memory.out(), &layout, session.engine.get(), DNNL_MEMORY_ALLOCATE));
-  };
-  if (!create(a, wanted[0]) || !create(b, packed) || !create(y, wanted[2]) ||
-      !session.fill(a.get(), wanted[0]) || !session.fill(b.get(), packed)) {
-    return std::nullopt;
-  }
-  const std::vector<dnnl_exec_arg_t> args = {
-      {DNNL_ARG_SRC, a.get()}, {DNNL_ARG_WEIGHTS, b.get()}, {DNNL_ARG_DST, y.get()}};
-  bool good = true;
-  const double best =
-      best_seconds(repeats, [&] { good = good && session.run(matmul.get(), args); });
-  return good ? std::optional(s.flops() / best) : std::nullopt;
+std::unique_ptr<OneDnn::Product> OneDnn::prepare(tensor::DType dtype, const MatmulShape& shape,
+                                                 int n_threads) const {
+  api_->omp_set_num_threads(n_threads);
+  auto product = std::make_unique<Prepared<Api>>(*api_);
+  if (!product->prepare(dtype, shape)) return nullptr;
+  return product;
 }
 
 std::string OneDnn::version() const {
@@ -194,9 +213,8 @@ namespace belay::bench {
 struct OneDnn::Api {};
 
 std::optional<OneDnn> OneDnn::load() { return std::nullopt; }
-std::optional<double> OneDnn::product(tensor::DType, const MatmulShape&, int,
-                                      const Repeats&) const {
-  return std::nullopt;
+std::unique_ptr<OneDnn::Product> OneDnn::prepare(tensor::DType, const MatmulShape&, int) const {
+  return nullptr;
 }
 std::string OneDnn::version() const { return ""; }
 

@@ -8,7 +8,6 @@
 #include <optional>
 #include <string>
 
-#include "bench/timing.h"
 #include "tensor/dtype.h"
 
 namespace belay::bench {
@@ -33,9 +32,16 @@ class OneDnn {
   OneDnn& operator=(OneDnn&&) noexcept;
   ~OneDnn();
 
-  /// FLOP/s of the fastest run; nothing where this processor has no such product.
-  std::optional<double> product(tensor::DType dtype, const MatmulShape& shape, int n_threads,
-                                const Repeats& repeats) const;
+  /// A product with operands of its own, ready to run.
+  class Product {
+   public:
+    virtual ~Product() = default;
+    /// False where the library says that it failed.
+    virtual bool run() = 0;
+  };
+  /// Nothing where this processor has no such product. It may not outlive this object.
+  std::unique_ptr<Product> prepare(tensor::DType dtype, const MatmulShape& shape,
+                                   int n_threads) const;
   /// "2.6.3".
   std::string version() const;
 

@@ -106,7 +106,7 @@ base::Result<OpBenchResult> bench_ops(base::Context& ctx, const TrainShape& shap
   }
   ProductRate yardstick(o.dtype, ctx.threads.size(), o.roofline, o.repeats);
   r.onednn_version = yardstick.version();
-  yardstick.measure();
+  yardstick.sample();
   r.read_bandwidth = read_bandwidth(ctx, o.read_bytes);
   for (const TapeCase& c : tape_cases()) {
     if (named(c)) time_tape(ctx, shape, c, o, r.operations);
@@ -119,7 +119,7 @@ base::Result<OpBenchResult> bench_ops(base::Context& ctx, const TrainShape& shap
     row.product.seconds = time_product(ctx, row.product, o.dtype, o.repeats);
     row.onednn_flops = yardstick.product(row.product.matmul());
   }
-  yardstick.measure();
+  yardstick.sample();
   r.product_flops = yardstick.best();
   for (OpRow& row : r.operations) compare(row, r);
   return r;

@@ -1,25 +1,55 @@
 #include "bench/roofline.h"
 
 #include <algorithm>
-#include <vector>
+#include <chrono>
+#include <thread>
 
 #include "ops/simd/dispatch.h"
+#include "stats/summary.h"
 
 namespace belay::bench {
+
+namespace {
+
+/// FLOP/s of the fastest run.
+std::optional<double> rate(OneDnn::Product* product, const MatmulShape& shape,
+                           const Repeats& repeats) {
+  if (product == nullptr) return std::nullopt;
+  bool good = true;
+  const double best = best_seconds(repeats, [&] { good = product->run() && good; });
+  return good ? std::optional(shape.flops() / best) : std::nullopt;
+}
+
+/// An OpenMP thread without work spins for up to 15 ms before it sleeps.
+constexpr std::chrono::milliseconds kUntilAsleep{25};
+
+}  // namespace
 
 ProductRate::ProductRate(tensor::DType dtype, int n_threads, bool enabled, const Repeats& repeats)
     : dtype_(dtype), n_threads_(n_threads), repeats_(repeats) {
   if (enabled) dnn_ = OneDnn::load();
+  if (dnn_) yardstick_ = dnn_->prepare(dtype, kYardstick, n_threads);
+}
+
+std::optional<double> ProductRate::sample() {
+  const auto seen = rate(yardstick_.get(), kYardstick, {.most = 3, .seconds = repeats_.seconds});
+  if (!seen) return std::nullopt;
+  samples_.push_back(*seen);
+  std::this_thread::sleep_for(kUntilAsleep);
+  return seen;
+}
+
+std::optional<double> ProductRate::median() const {
+  return samples_.empty() ? std::nullopt : std::optional(stats::median(samples_));
+}
+
+std::optional<double> ProductRate::best() const {
+  return samples_.empty() ? std::nullopt : std::optional(stats::quantile(samples_, 1));
 }
 
 std::optional<double> ProductRate::product(const MatmulShape& shape) const {
-  return dnn_ ? dnn_->product(dtype_, shape, n_threads_, repeats_) : std::nullopt;
-}
-
-void ProductRate::measure() {
-  last_ = product(kYardstick);
-  if (!first_) first_ = last_;
-  best_ = std::max(best_, last_);  // an absent rate is less than any
+  if (!dnn_) return std::nullopt;
+  return rate(dnn_->prepare(dtype_, shape, n_threads_).get(), shape, repeats_);
 }
 
 double read_bandwidth(base::Context& ctx, std::int64_t bytes) {

@@ -96,14 +96,21 @@ base::Status check_fits(base::Env& env, const TrainShape& shape, std::int64_t by
                                    .next = "try --checkpoint or a smaller --shape"});
 }
 
-void time_steps(Trainee& trainee, const TrainShape& shape, int steps, TrainResult& r) {
-  std::vector<double> total, optimizer;
-  for (int i = -kWarmup; i < steps; ++i) {
+void time_steps(Trainee& trainee, const TrainShape& shape, int steps, ProductRate& yardstick,
+                TrainResult& r) {
+  std::vector<double> total, optimizer, mfu;
+  const double flops = r.flops_per_token * static_cast<double>(shape.n_tokens());
+  for (int i = 0; i < kWarmup; ++i) trainee.run(r.final_loss);
+  auto before = yardstick.sample();
+  for (int i = 0; i < steps; ++i) {
     const Trainee::Times t = trainee.run(r.final_loss);
-    if (i < 0) continue;
     total.push_back(t.total);
     optimizer.push_back(t.optimizer);
+    const auto after = yardstick.sample();
+    if (before && after) mfu.push_back(flops / t.total / (0.5 * (*before + *after)));
+    before = after;
   }
+  if (!mfu.empty()) r.mfu = stats::median(mfu);
   r.step_seconds = stats::median(total);
   r.best_step_seconds = stats::quantile(total, 0);
   r.step_interval = stats::median_interval(total, 0.95, base::Rng(1, base::Purpose::kBootstrap));
@@ -147,26 +154,22 @@ base::Result<TrainResult> bench_train(base::Context& ctx, base::Env& env, const 
   r.planned_bytes += arena_bytes(ctx, shape, o);
   BELAY_RETURN_IF_ERROR(check_fits(env, shape, r.planned_bytes));
   ProductRate yardstick(o.dtype, ctx.threads.size(), o.roofline, o.repeats);
-  yardstick.measure();
+  yardstick.sample();
   const std::int64_t before = resident_bytes(env);
   {
     Trainee trainee(ctx, shape, o);
-    time_steps(trainee, shape, o.steps, r);
+    time_steps(trainee, shape, o.steps, yardstick, r);
     r.resident_bytes = std::max<std::int64_t>(0, resident_bytes(env) - before);
     r.peak_rss_bytes = static_cast<std::int64_t>(env.peak_rss_bytes());
     profile_steps(trainee, std::min(o.steps, kProfiled), r);
     r.products = products_of(trainee.step.exec().tape(), shape.config.vocab_size);
   }
   for (StepProduct& p : r.products) p.seconds = time_product(ctx, p, o.dtype, o.repeats);
-  yardstick.measure();
+  yardstick.sample();
   r.onednn_version = yardstick.version();
-  r.product_flops = yardstick.best();
-  r.product_flops_before = yardstick.first();
-  r.product_flops_after = yardstick.last();
-  if (r.product_flops) {
-    r.mfu = r.flops_per_token * r.tokens_per_second / *r.product_flops;
-    r.products_bound = products_rate(r.products) / *r.product_flops;
-  }
+  r.product_flops = yardstick.median();
+  r.product_flops_best = yardstick.best();
+  if (r.product_flops_best) r.products_bound = products_rate(r.products) / *r.product_flops_best;
   return r;
 }
 

@@ -1,6 +1,7 @@
 // The speed of a whole training step at a shape, against the packed product measured in the same
 // run, and where its time goes. The step is timed without profiling; the rows come from further
-// steps. The memory of the process includes oneDNN's own (about 60 MB) where it is measured.
+// steps. The memory of the process includes oneDNN and its operands (about 100 MB) where it is
+// measured.
 #pragma once
 
 #include <optional>
@@ -32,13 +33,15 @@ struct TrainResult {
   double optimizer_seconds = 0;   // median
   double tokens_per_second = 0;
   double flops_per_token = 0;  // 6 N + 6 L C T
-  /// oneDNN's 2048^3 product; absent where it cannot be measured.
-  std::optional<double> product_flops, product_flops_before, product_flops_after;
+  /// oneDNN's 2048^3 product, sampled before, between and after the steps: median and best. Absent
+  /// where it cannot be measured.
+  std::optional<double> product_flops, product_flops_best;
   std::string onednn_version;
-  /// flops_per_token * tokens_per_second / product_flops.
+  /// Median over the steps of a step's FLOP/s over the mean of the samples around it: clocks and
+  /// neighbours change within a run, and change both.
   std::optional<double> mfu;
-  /// The rate of the step's own products, each alone, over product_flops: what mfu would be if
-  /// nothing but these products took time.
+  /// The rate of the step's own products, each alone and the fastest of its runs, over
+  /// product_flops_best: what mfu would be if nothing but these products took time.
   std::optional<double> products_bound;
   std::int64_t n_params = 0;
   std::int64_t planned_bytes = 0;   // weights, gradients, packed copies, optimizer, activations

@@ -74,10 +74,10 @@ std::string rates_text(const TrainResult& r) {
                        no_product_text(r.onednn_version));
   }
   return fmt::format(
-      "rate        {} GFLOP/s = {} of oneDNN's 2048^3 product ({}; before {}, after {})\n"
+      "rate        {} GFLOP/s = {} of oneDNN's 2048^3 product ({} between the steps, best {})\n"
       "bound       {}, were the step its own matrix products alone\n",
-      giga(flops), ratio_text(r.mfu), giga(r.product_flops), giga(r.product_flops_before),
-      giga(r.product_flops_after), ratio_text(r.products_bound));
+      giga(flops), ratio_text(r.mfu), giga(r.product_flops), giga(r.product_flops_best),
+      ratio_text(r.products_bound));
 }
 
 }  // namespace
@@ -100,8 +100,7 @@ ordered_json train_json(const Machine& machine, const TrainShape& shape, const T
   j["mfu"] = or_null(r.mfu);
   j["products_bound"] = or_null(r.products_bound);
   j["product_flops"] = or_null(r.product_flops);
-  j["product_flops_before"] = or_null(r.product_flops_before);
-  j["product_flops_after"] = or_null(r.product_flops_after);
+  j["product_flops_best"] = or_null(r.product_flops_best);
   j["planned_bytes"] = r.planned_bytes;
   j["resident_bytes"] = r.resident_bytes;
   j["peak_rss_bytes"] = r.peak_rss_bytes;
