@@ -132,27 +132,12 @@ void block(const GemmPanel& g, Index row, Index rows, Index column) {
   const Word* b = g.b + column;
   const Index columns = g.n - column < kColumns ? g.n - column : kColumns;
   const bool whole = columns == (kWide ? kColumns : kTile);
-  if (g.k <= g.k_block && whole && g.c != nullptr && g.bias == nullptr && g.scale == nullptr &&
-      !g.add) {
-    product<kHigh, kWide>(a, g.a_row, b, g.b_step, rows, g.k);
+  product<kHigh, kWide>(a, g.a_row, b, g.b_step, rows, g.k);
+  if (whole && g.c != nullptr && g.bias == nullptr && g.scale == nullptr && !g.add) {
     return write<kHigh, kWide>(g.c + row * g.ldc + column, g.ldc);
   }
   alignas(64) Sums sum;
-  for (Index k = 0; k < g.k; k += g.k_block) {
-    const Index words = g.k - k < g.k_block ? g.k - k : g.k_block;
-    product<kHigh, kWide>(a + k, g.a_row, b + k * g.b_step, g.b_step, rows, words);
-    if (k == 0) {
-      write<kHigh, kWide>(sum[0], kColumns);
-      continue;
-    }
-    alignas(64) Sums more;
-    write<kHigh, kWide>(more[0], kColumns);
-    for (Index r = 0; r < rows; ++r) {
-      for (Index c = 0; c < (kWide ? kColumns : kTile); c += kTile) {
-        store(sum[r] + c, add(load(sum[r] + c), load(more[r] + c)));
-      }
-    }
-  }
+  write<kHigh, kWide>(sum[0], kColumns);
   for (Index r = 0; r < rows; ++r) {
     for (Index c = 0; c < columns; c += kTile) {
       put(g, row + r, column + c, load(sum[r] + c), columns - c);
@@ -251,7 +236,7 @@ struct Attention : ElemBf16 {
 }  // namespace
 
 Kernels with_tiles(Kernels kernels) {
-  kernels.gemm_bf16 = on_tiles<GemmPanel, multiply>;
+  kernels.gemm_bf16 = on_tiles<GemmPanel, gemm_panel<multiply>>;
   kernels.outer_bf16 = on_tiles<OuterPanel, outer>;
   kernels.attention_forward[1] = on_tiles<AttentionTask, attention_forward<Attention>>;
   kernels.attention_backward[1] = on_tiles<AttentionTask, attention_backward<Attention>>;

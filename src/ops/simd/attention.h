@@ -12,7 +12,7 @@
 namespace belay::ops::simd::BELAY_ISA {
 
 /// How the vectors' products are fed. A type of attention says besides: its elements (put, get),
-/// the elements of a word, a source to pack, and gemm.
+/// the elements of a word, a source to pack, and gemm, which takes all of k as one block.
 struct VectorProducts {
   static constexpr Index kRows = kRowTile;  // rows of a causal tile that are cut together
   static constexpr Index kQueries = kQueryTile;
@@ -21,12 +21,12 @@ struct VectorProducts {
 };
 struct AttnF32 : ElemF32, VectorProducts {
   static constexpr Index kPair = 1;
-  static void gemm(const GemmPanel& g) { gemm_panel<MaddF32>(g); }
+  static void gemm(const GemmPanel& g) { gemm_block<MaddF32>(g); }
   using Source = SourceF32;
 };
 struct AttnBf16 : ElemBf16, VectorProducts {
   static constexpr Index kPair = 2;
-  static void gemm(const GemmPanel& g) { gemm_panel<MaddBf16>(g); }
+  static void gemm(const GemmPanel& g) { gemm_block<MaddBf16>(g); }
   using Source = SourceBf16;
 };
 
@@ -82,7 +82,7 @@ BELAY_INLINE void times_down(const Word* a, Index a_row, Index a_step, Index m, 
     GemmPanel g{};
     g.a = a, g.a_row = a_row, g.a_step = a_step;
     g.b = b, g.b_step = step;
-    g.m = m, g.n = d - p < kPanel ? d - p : kPanel, g.k = k, g.k_block = k;
+    g.m = m, g.n = d - p < kPanel ? d - p : kPanel, g.k = k;
     g.c = c + p, g.ldc = d, g.add = true, g.scale = scale;
     A::gemm(g);
   }
@@ -95,7 +95,7 @@ BELAY_INLINE void scores(const typename A::T* q, Index ldq, Index m, const Word*
   GemmPanel g{};
   g.a = reinterpret_cast<const Word*>(q), g.a_row = ldq / A::kPair, g.a_step = 1;
   g.b = keys, g.b_step = kKeyBlock;
-  g.m = m, g.n = n, g.k = d / A::kPair, g.k_block = g.k;
+  g.m = m, g.n = n, g.k = d / A::kPair;
   g.c = s, g.ldc = kKeyBlock;
   A::gemm(g);
 }

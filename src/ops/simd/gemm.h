@@ -108,39 +108,9 @@ BELAY_INLINE void put_tile(const GemmPanel& g, Index row, Index column, F32x16 (
 }
 
 template <class Madd, int MR, int NV>
-BELAY_INLINE void one_block(const GemmPanel& g, const Word* a, const Word* b, Index row,
-                            Index column) {
-  F32x16 acc[MR][NV];
-  product<Madd, MR, NV>(a, g.a_row, g.a_step, b, g.b_step, g.k, acc);
-  put_tile<MR, NV>(g, row, column, acc);
-}
-
-/// sum = or += the product over words [k0, k0 + k).
-template <class Madd, int MR, int NV>
-BELAY_INLINE void block_sum(const GemmPanel& g, const Word* a, const Word* b, Index k0, Index k,
-                            float (&sum)[MR][NV * 16]) {
-  F32x16 acc[MR][NV];
-  product<Madd, MR, NV>(a + k0 * g.a_step, g.a_row, g.a_step, b + k0 * g.b_step, g.b_step, k, acc);
-  if (k0 == 0) {
-    each<MR, NV>([&](int r, int v) BELAY_LAMBDA { store(sum[r] + v * 16, acc[r][v]); });
-  } else {
-    each<MR, NV>([&](int r, int v) BELAY_LAMBDA {
-      store(sum[r] + v * 16, add(load(sum[r] + v * 16), acc[r][v]));
-    });
-  }
-}
-
-template <class Madd, int MR, int NV>
 void tile(const GemmPanel& g, Index row, Index column) {
-  const Word* a = g.a + row * g.a_row;
-  const Word* b = g.b + column;
-  if (g.k <= g.k_block) return one_block<Madd, MR, NV>(g, a, b, row, column);
-  float sum[MR][NV * 16];
-  for (Index k0 = 0; k0 < g.k; k0 += g.k_block) {
-    block_sum<Madd, MR, NV>(g, a, b, k0, g.k - k0 < g.k_block ? g.k - k0 : g.k_block, sum);
-  }
   F32x16 acc[MR][NV];
-  each<MR, NV>([&](int r, int v) BELAY_LAMBDA { acc[r][v] = load(sum[r] + v * 16); });
+  product<Madd, MR, NV>(g.a + row * g.a_row, g.a_row, g.a_step, g.b + column, g.b_step, g.k, acc);
   put_tile<MR, NV>(g, row, column, acc);
 }
 
@@ -158,8 +128,9 @@ BELAY_INLINE void rows(const GemmPanel& g, Index column) {
   }
 }
 
+/// C (+)= A B, the sum over all of k from zero.
 template <class Madd>
-void gemm_panel(const GemmPanel& g) {
+void gemm_block(const GemmPanel& g) {
   Index column = 0;
   if constexpr (kVectors == 4) {
     for (; g.n - column > 48; column += 64) rows<Madd, 4>(g, column);
@@ -167,6 +138,30 @@ void gemm_panel(const GemmPanel& g) {
     if (g.n - column > 16) return rows<Madd, 2>(g, column);
   }
   for (; column < g.n; column += 16) rows<Madd, 1>(g, column);
+}
+
+/// Blocks of k outside, rows inside, so that what all rows read of B stays near; kBlock multiplies
+/// one block.
+template <void (*kBlock)(const GemmPanel&)>
+void gemm_panel(const GemmPanel& g) {
+  if (g.k <= g.k_block) return kBlock(g);
+  constexpr Index kSumRows = 96;
+  alignas(64) float sums[kSumRows][kPanel];
+  for (Index row = 0; row < g.m; row += kSumRows) {
+    GemmPanel part{};
+    part.a_row = g.a_row, part.a_step = g.a_step, part.b_step = g.b_step;
+    part.m = g.m - row < kSumRows ? g.m - row : kSumRows, part.n = g.n;
+    part.c = sums[0], part.ldc = kPanel;
+    for (Index k = 0; k < g.k; k += g.k_block) {
+      part.a = g.a + row * g.a_row + k * g.a_step, part.b = g.b + k * g.b_step;
+      part.k = part.k_block = g.k - k < g.k_block ? g.k - k : g.k_block;
+      part.add = k > 0;
+      kBlock(part);
+    }
+    for (Index r = 0; r < part.m; ++r) {
+      for (Index c = 0; c < g.n; c += 16) put(g, row + r, c, load(sums[r] + c), g.n - c);
+    }
+  }
 }
 
 /// MR rows of an outer product, from row `row` of a tile of eight.

@@ -9,8 +9,8 @@ namespace belay::ops::simd::BELAY_ISA {
 
 extern const Kernels kTable;
 const Kernels kTable = {
-    .gemm_f32 = gemm_panel<MaddF32>,
-    .gemm_bf16 = gemm_panel<MaddBf16>,
+    .gemm_f32 = gemm_panel<gemm_block<MaddF32>>,
+    .gemm_bf16 = gemm_panel<gemm_block<MaddBf16>>,
     .outer_f32 = outer_panel<MaddF32>,
     .outer_bf16 = outer_panel<MaddBf16>,
     .outer_layout = {kVectorOuter, kVectorOuter},
