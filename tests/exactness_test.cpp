@@ -239,7 +239,7 @@ void check_transposed(std::int64_t m, DType dtype) {
       base::Context ctx{pool_of(threads), isa};
       Tensor dw({n, k}, DType::kF32);
       std::vector<std::byte> scratch(
-          static_cast<std::size_t>(ops::multiply_transposed_scratch(m, n, k, dtype)));
+          static_cast<std::size_t>(ops::multiply_transposed_scratch(m, k, dtype, threads)));
       ops::multiply_transposed(ctx, {.dy = ty.view(),
                                      .x = tx.view(),
                                      .dw = dw.view(),

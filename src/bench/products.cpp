@@ -77,7 +77,8 @@ double time_multiply(base::Context& ctx, const StepProduct& p, DType dtype,
 double time_outer(base::Context& ctx, const StepProduct& p, DType dtype, const Repeats& repeats) {
   const std::int64_t ld_dy = ops::round_up(p.out, 16), ldx = ops::round_up(p.in, 16);
   Operands operands(ctx);
-  const std::int64_t scratch = ops::multiply_transposed_scratch(p.rows, p.out, p.in, dtype);
+  const std::int64_t scratch =
+      ops::multiply_transposed_scratch(p.rows, p.in, dtype, ctx.threads.size());
   const ops::OuterProduct product{
       .dy = operands.random({p.rows, ld_dy}, dtype, p.out),
       .x = operands.random({p.rows, ldx}, dtype, p.in),

@@ -42,7 +42,8 @@ class Linear final : public tensor::Op {
   }
   std::int64_t scratch_bytes(const tensor::Call& c) const override {
     if (c.d_out.empty()) return 0;
-    return linear_scratch(c.in[0].shape[0], c.in[0].shape[1], c.d_out[0].shape[1], c.in[0].dtype);
+    return linear_scratch(c.in[0].shape[0], c.in[0].shape[1], c.d_out[0].shape[1], c.in[0].dtype,
+                          c.ctx.threads.size());
   }
 };
 
@@ -100,8 +101,9 @@ void linear_backward(base::Context& ctx, const LinearGradient& g) {
 }
 
 std::int64_t linear_scratch(std::int64_t rows, std::int64_t in, std::int64_t out,
-                            tensor::DType dtype) {
-  return std::max(multiply_transposed_scratch(rows, out, in, dtype), partial_sums_bytes(rows, out));
+                            tensor::DType dtype, int n_threads) {
+  return std::max(multiply_transposed_scratch(rows, in, dtype, n_threads),
+                  partial_sums_bytes(rows, out));
 }
 
 tensor::Id linear(tensor::Tape& tape, tensor::Id x, const Matrix& w, tensor::Id bias) {

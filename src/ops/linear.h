@@ -22,7 +22,7 @@ struct LinearGradient {
 };
 void linear_backward(base::Context& ctx, const LinearGradient& g);
 std::int64_t linear_scratch(std::int64_t rows, std::int64_t in, std::int64_t out,
-                            tensor::DType dtype);
+                            tensor::DType dtype, int n_threads);
 
 /// A matrix on the tape: the master (whose gradient is summed) and its packed copies.
 struct Matrix {

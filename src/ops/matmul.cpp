@@ -14,11 +14,13 @@ using simd::Kernels;
 using simd::kPanel;
 using simd::Word;
 
-constexpr Index kOuterChunk = 24;         // least rows of a task of a weight gradient
+constexpr Index kOuterChunk = 64;         // rows of a task of a weight gradient: whole tiles
+constexpr Index kPackRows = 32;           // rows of x that a task packs: whole words of tiles
 constexpr Index kRowChunk = 96;           // rows of a task
 constexpr Index kBlockChunks = 6;         // chunks that share a group of panels in the cache
 constexpr Index kGroupWords = 96 * 1024;  // packed words that should stay in the second-level cache
 constexpr Index kMinTasks = 32;           // so that the last task of a loop is short
+constexpr Index kMinOuterTasks = 12;
 
 Index pair_of(DType dtype) { return dtype == DType::kBF16 ? 2 : 1; }
 Index words_of(Index elements, DType dtype) { return ceil_div(elements, pair_of(dtype)); }
@@ -154,84 +156,93 @@ void multiply(base::Context& ctx, const Product& p) {
 
 namespace {
 
-/// The operands of one block of rows of dy^T x, packed as the loops take them: x as panels
-/// [panel][words][columns], dy as tiles. Small enough to stay in the last-level cache between
-/// packing and use.
-struct PackedBlock {
-  simd::OuterLayout layout;
-  Index row, rows, words;  // of dy and x
-  Word *x, *dy;
+/// One block of rows of dy^T x. x is packed as panels [panel][words][columns] for all tasks; each
+/// task packs its columns of dy as tiles that stay in its worker's second-level cache.
+class OuterBlock {
+ public:
+  OuterBlock(const Kernels& kernels, const OuterProduct& product, Index first)
+      : kern_(kernels),
+        p_(product),
+        how_(kernels.outer_layout[type_index(p_.x.dtype)]),
+        row_(first),
+        rows_(std::min<Index>(kGradientBlock, p_.m - first)),
+        words_(round_up(words_of(rows_, p_.x.dtype), how_.words)),
+        x_(reinterpret_cast<Word*>(p_.scratch)),
+        tiles_(x_ + words_ * round_up(p_.k, how_.columns)) {}
 
-  PackedBlock(const OuterProduct& p, const simd::OuterLayout& how, Index first, Index n_rows)
-      : layout(how),
-        row(first),
-        rows(n_rows),
-        words(round_up(words_of(n_rows, p.x.dtype), how.words)),
-        x(reinterpret_cast<Word*>(p.scratch)),
-        dy(x + words * round_up(p.k, how.columns)) {}
-  Word* panel(Index i) const { return x + i * words * layout.columns; }
-  Word* tile(Index i) const { return dy + i * words * layout.rows; }
-};
+  Index n_packs() const { return ceil_div(rows_, kPackRows); }
 
-constexpr Index kPackChunk = 32;  // rows of a task: whole strips
+  /// Packs some rows of x: read along, written as whole cache lines.
+  void pack(Index index) const {
+    const Index begin = index * kPackRows, rows = std::min(kPackRows, rows_ - begin);
+    const Index word = begin / pair_of(p_.x.dtype), wide = how_.columns;
+    const Index last = word + words_of(rows, p_.x.dtype), end = round_up(last, how_.words);
+    for (Index column = 0; column < p_.k; column += wide) {
+      Word* to = panel(column / wide);
+      const Index n = std::min(wide, p_.k - column), from = (row_ + begin) * p_.ldx + column;
+      if (p_.x.dtype == DType::kBF16) {
+        kern_.pack_columns_bf16(to + word * wide, wide, halves(p_.x, from), p_.ldx, rows, n);
+      } else {
+        kern_.pack_columns_f32(to + word * wide, wide, p_.x.f32() + from, p_.ldx, rows, n);
+      }
+      std::fill(to + last * wide, to + end * wide, Word{0});
+    }
+  }
 
-/// Packs a strip of rows from `begin` of the block on: read along, written as whole cache lines.
-void pack_strip(const Kernels& kern, const OuterProduct& p, const PackedBlock& to, Index begin) {
-  const bool bf16 = p.x.dtype == DType::kBF16;
-  const Index rows = std::min(to.layout.strip, to.rows - begin), row = to.row + begin;
-  const Index word = begin / pair_of(p.x.dtype), wide = to.layout.columns;
-  const Index last = word + words_of(rows, p.x.dtype), end = round_up(last, to.layout.words);
-  for (Index column = 0; column < p.k; column += wide) {
-    Word* panel = to.panel(column / wide);
-    const Index n = std::min(wide, p.k - column), from = row * p.ldx + column;
+  /// dw (+)= the product of this block.
+  void multiply(base::Context& ctx, bool add) const {
+    const Index chunks = ceil_div(p_.n, kOuterChunk), panels = ceil_div(p_.k, how_.columns);
+    const Index groups = std::min(panels, ceil_div(kMinOuterTasks, chunks));
+    const Index group = ceil_div(panels, groups);
+    ctx.threads.parallel(chunks * ceil_div(panels, group), [&](std::int64_t task, int worker) {
+      const Index first = task / chunks * group;
+      run(task % chunks * kOuterChunk, first, std::min(panels, first + group),
+          tiles_ + worker * words_ * kOuterChunk, add);
+    });
+  }
+
+ private:
+  Word* panel(Index i) const { return x_ + i * words_ * how_.columns; }
+
+  /// Columns [row, row + kOuterChunk) of dy by panels [first, last) of x.
+  void run(Index row, Index first, Index last, Word* tiles, bool add) const {
+    const bool bf16 = p_.x.dtype == DType::kBF16;
+    const Index m = std::min(kOuterChunk, p_.n - row), tile = words_ * how_.rows;
+    const Index from = row_ * p_.ld_dy + row;
     if (bf16) {
-      kern.pack_columns_bf16(panel + word * wide, wide, halves(p.x, from), p.ldx, rows, n);
+      kern_.pack_tiles_bf16(tiles, tile, halves(p_.dy, from), p_.ld_dy, rows_, m);
     } else {
-      kern.pack_columns_f32(panel + word * wide, wide, p.x.f32() + from, p.ldx, rows, n);
+      kern_.pack_tiles_f32(tiles, tile, p_.dy.f32() + from, p_.ld_dy, rows_, m);
     }
-    std::fill(panel + last * wide, panel + end * wide, Word{0});
+    for (Index i = first; i < last; ++i) {
+      const Index column = i * how_.columns;
+      (bf16 ? kern_.outer_bf16 : kern_.outer_f32)({.a = tiles,
+                                                   .a_tile = tile,
+                                                   .b = panel(i),
+                                                   .m = m,
+                                                   .n = std::min(how_.columns, p_.k - column),
+                                                   .k = words_,
+                                                   .c = p_.dw.f32() + row * p_.k + column,
+                                                   .ldc = p_.k,
+                                                   .add = add});
+    }
   }
-  Word* dst = to.tile(0) + word * to.layout.rows;
-  const Index stride = to.words * to.layout.rows, from = row * p.ld_dy;
-  if (bf16) {
-    kern.pack_tiles_bf16(dst, stride, halves(p.dy, from), p.ld_dy, rows, p.n);
-  } else {
-    kern.pack_tiles_f32(dst, stride, p.dy.f32() + from, p.ld_dy, rows, p.n);
-  }
-}
 
-/// dw (+)= the product of one packed block.
-void outer_block(base::Context& ctx, const OuterProduct& p, const PackedBlock& b, bool add) {
-  const Kernels& kern = simd::kernels(ctx.isa);
-  const auto outer = p.x.dtype == DType::kBF16 ? kern.outer_bf16 : kern.outer_f32;
-  const Index wide = b.layout.columns, chunk = round_up(kOuterChunk, b.layout.rows);
-  const Index chunks = ceil_div(p.n, chunk), panels = ceil_div(p.k, wide);
-  const Index group = ceil_div(panels, std::min(panels, ceil_div(2 * kMinTasks, chunks)));
-  ctx.threads.parallel(chunks * ceil_div(panels, group), [&](std::int64_t task, int) {
-    const Index row = task % chunks * chunk, first = task / chunks * group;
-    for (Index panel = first; panel < std::min(panels, first + group); ++panel) {
-      const Index column = panel * wide;
-      outer({.a = b.tile(row / b.layout.rows),
-             .a_tile = b.words * b.layout.rows,
-             .b = b.panel(panel),
-             .m = std::min(chunk, p.n - row),
-             .n = std::min(wide, p.k - column),
-             .k = b.words,
-             .c = p.dw.f32() + row * p.k + column,
-             .ldc = p.k,
-             .add = add});
-    }
-  });
-}
+  const Kernels& kern_;
+  const OuterProduct& p_;
+  const simd::OuterLayout how_;
+  const Index row_, rows_, words_;  // of dy and x
+  Word *const x_, *const tiles_;
+};
 
 }  // namespace
 
-std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t n, std::int64_t k,
-                                         DType dtype) {
+std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t k, DType dtype,
+                                         int n_threads) {
   // The most that any layout takes, so that a plan of memory holds on every machine.
   const auto bytes = [&](const simd::OuterLayout& how) {
     const Index words = round_up(words_of(std::min(m, kGradientBlock), dtype), how.words);
-    return 4 * words * (round_up(k, how.columns) + round_up(n, std::max<Index>(16, how.rows)));
+    return 4 * words * (round_up(k, how.columns) + n_threads * kOuterChunk);
   };
   return std::max(bytes(simd::kVectorOuter), bytes(simd::kTileOuter));
 }
@@ -239,25 +250,17 @@ std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t n, std::in
 void multiply_transposed(base::Context& ctx, const OuterProduct& p, const Product* beside) {
   const Kernels& kern = simd::kernels(ctx.isa);
   for (Index row = 0; row < p.m; row += kGradientBlock) {
-    const PackedBlock b(p, kern.outer_layout[type_index(p.x.dtype)], row,
-                        std::min<Index>(kGradientBlock, p.m - row));
-    const auto pack = [&](Index chunk) {
-      const Index end = std::min(b.rows, (chunk + 1) * kPackChunk);
-      for (Index r = chunk * kPackChunk; r < end; r += b.layout.strip) pack_strip(kern, p, b, r);
-    };
-    const Index n_packs = ceil_div(b.rows, kPackChunk);
+    const OuterBlock block(kern, p, row);
+    const Index n_packs = block.n_packs();
     if (beside != nullptr && row == 0) {
-      // Spread evenly, so that each worker meets the same rows in both.
       const ProductTasks tasks(*beside);
-      const Index n = tasks.count() + n_packs;
-      ctx.threads.parallel(n, [&](std::int64_t i, int) {
-        const Index done = i * n_packs / n, after = (i + 1) * n_packs / n;
-        after > done ? pack(done) : tasks.run(kern, i - done);
+      ctx.threads.parallel(n_packs + tasks.count(), [&](std::int64_t i, int) {
+        i < n_packs ? block.pack(i) : tasks.run(kern, i - n_packs);
       });
     } else {
-      ctx.threads.parallel(n_packs, [&](std::int64_t i, int) { pack(i); });
+      ctx.threads.parallel(n_packs, [&](std::int64_t i, int) { block.pack(i); });
     }
-    outer_block(ctx, p, b, p.add || row > 0);
+    block.multiply(ctx, p.add || row > 0);
   }
 }
 

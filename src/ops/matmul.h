@@ -58,8 +58,8 @@ struct OuterProduct {
 };
 void multiply_transposed(base::Context& ctx, const OuterProduct& p,
                          const Product* beside = nullptr);
-std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t n, std::int64_t k,
-                                         DType dtype);
+std::int64_t multiply_transposed_scratch(std::int64_t m, std::int64_t k, DType dtype,
+                                         int n_threads);
 
 /// Cuts [0, n) into chunks of `chunk`; body(begin, end, worker).
 template <class Body>

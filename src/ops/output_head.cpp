@@ -23,7 +23,7 @@ Layout layout_of(std::int64_t rows, std::int64_t vocab, std::int64_t width, DTyp
   l.chunk =
       gradients ? round_up(chunk_rows * row_stride(vocab) * tensor::dtype_bytes(dtype), 64) : 0;
   l.total = l.worker * n_threads + l.chunk +
-            (gradients ? multiply_transposed_scratch(chunk_rows, vocab, width, dtype) : 0);
+            (gradients ? multiply_transposed_scratch(chunk_rows, width, dtype, n_threads) : 0);
   return l;
 }
 

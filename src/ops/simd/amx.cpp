@@ -213,17 +213,19 @@ void outer(const OuterPanel& g) {
   if (row < g.m) outer_blocks<false>(g, row);
 }
 
-/// Sixteen columns of up to 32 rows, as 16 rows of 16 words.
+/// Sixteen columns of 32 rows make a tile of 16 rows of 16 words.
 void pack_tiles(Word* dst, Index stride, const std::uint16_t* src, Index ld, Index k, Index n) {
-  for (Index c = 0; c < n; c += kTile, dst += stride) {
+  each_strip<2 * kTile>(src, ld, k, n, [&](Index row, Index c) BELAY_LAMBDA {
     Word16 r[16];
     for (Index i = 0; i < 16; ++i) {
-      const std::uint16_t* p = src + 2 * i * ld + c;
-      r[i] = 2 * i < k ? SourceBf16::down(p, 2 * i + 1 < k ? p + ld : nullptr, n - c) : set1_w(0);
+      const Index at = row + 2 * i;
+      const std::uint16_t* p = src + at * ld + c;
+      r[i] = at < k ? SourceBf16::down(p, at + 1 < k ? p + ld : nullptr, n - c) : set1_w(0);
     }
     transpose(r);
-    for (Index i = 0; i < 16; ++i) store_w(dst + i * kTile, r[i]);
-  }
+    Word* to = dst + c / kTile * stride + row / 2 * kTile;
+    for (Index i = 0; i < 16; ++i) store_w(to + i * kTile, r[i]);
+  });
 }
 
 struct Attention : ElemBf16 {

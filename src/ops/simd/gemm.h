@@ -262,12 +262,29 @@ void pack_columns(Word* dst, Index step, const typename Source::Element* src, In
   }
 }
 
+/// Strips of kRows rows of src [k, n], 16 columns at a time: body(row, column). Lines of rows far
+/// apart start no prefetcher, so those of the next strips are asked for here.
+template <Index kRows, class T, class Body>
+BELAY_INLINE void each_strip(const T* src, Index ld, Index k, Index n, Body body) {
+  constexpr Index kAhead = 32;
+  for (Index row = 0; row < k; row += kRows) {
+    for (Index c = 0; c < n; c += 16) {
+      const bool new_line = c % (64 / static_cast<Index>(sizeof(T))) == 0;
+      for (Index r = row + kAhead; new_line && r < row + kAhead + kRows && r < k; ++r) {
+        __builtin_prefetch(src + r * ld + c, 0, 2);
+      }
+      body(row, c);
+    }
+  }
+}
+
 template <class Source>
 void pack_tiles(Word* dst, Index stride, const typename Source::Element* src, Index ld, Index k,
                 Index n) {
-  for (Index c = 0; c < n; c += 16, dst += 2 * stride) {
-    Word* to = dst;
-    for (Index i = 0; i < k; i += Source::kPair, to += kOuterRows) {
+  constexpr Index kRows = 8;
+  each_strip<kRows>(src, ld, k, n, [&](Index row, Index c) BELAY_LAMBDA {
+    Word* to = dst + c / kOuterRows * stride + row / Source::kPair * kOuterRows;
+    for (Index i = row; i < k && i < row + kRows; i += Source::kPair, to += kOuterRows) {
       const auto* p = src + i * ld + c;
       const auto* q = Source::kPair == 2 && i + 1 < k ? p + ld : nullptr;
       Word both[16];
@@ -275,7 +292,7 @@ void pack_tiles(Word* dst, Index stride, const typename Source::Element* src, In
       __builtin_memcpy(to, both, 8 * sizeof(Word));
       if (n - c > 8) __builtin_memcpy(to + stride, both + 8, 8 * sizeof(Word));
     }
-  }
+  });
 }
 
 #if defined(__AVX512F__)

@@ -41,13 +41,12 @@ struct GemmPanel {
 };
 
 /// How outer_* takes its operands: A as tiles of `rows` rows, B as panels of `columns` columns, k
-/// a multiple of `words`. They are packed from `strip` rows of the sources at a time.
+/// a multiple of `words`.
 struct OuterLayout {
-  Index rows, columns, strip, words;
+  Index rows, columns, words;
 };
-constexpr OuterLayout kVectorOuter = {
-    .rows = kOuterRows, .columns = kOuterPanel, .strip = 8, .words = 1};
-constexpr OuterLayout kTileOuter = {.rows = 16, .columns = 64, .strip = 32, .words = 16};  // AMX
+constexpr OuterLayout kVectorOuter = {.rows = kOuterRows, .columns = kOuterPanel, .words = 1};
+constexpr OuterLayout kTileOuter = {.rows = 16, .columns = 64, .words = 16};  // AMX
 
 /// C[m, n] (+)= sum over k of A[., k] B[k, .], for weight gradients: A as tiles, a_tile words apart
 /// and zero-filled ([k][8] for vectors), B a panel [k][columns]. One sum, ascending in k, from
@@ -166,7 +165,7 @@ struct Kernels {
   void (*pack_columns_bf16)(Word* dst, Index step, const std::uint16_t* src, Index ld, Index k,
                             Index n);
   void (*pack_columns_to_bf16)(Word* dst, Index step, const float* src, Index ld, Index k, Index n);
-  // pack_tiles_*: one strip, src [k, n], as A operand of OuterPanel, tiles `stride` words apart.
+  // pack_tiles_*: src [k, n] as A operand of OuterPanel, tiles `stride` words apart.
   void (*pack_tiles_f32)(Word* dst, Index stride, const float* src, Index ld, Index k, Index n);
   void (*pack_tiles_bf16)(Word* dst, Index stride, const std::uint16_t* src, Index ld, Index k,
                           Index n);
