@@ -42,23 +42,7 @@ nlohmann::ordered_json counts(const data::TokenStream& stream) {
           {"bytes", stream.n_text_bytes()}};
 }
 
-}  // namespace
-
-Result<RunData> open_run_data(base::Env& env, const PretrainArguments& arguments,
-                              const train::PretrainOptions& options) {
-  BELAY_ASSIGN_OR_RETURN(RunData data, open_any(env, arguments.data));
-  BELAY_RETURN_IF_ERROR(data::check_long_enough(data.set, arguments.context, options.batch_tokens));
-  return data;
-}
-
-nlohmann::ordered_json data_json(const data::Dataset& set) {
-  return {{"name", set.name()},
-          {"fingerprint", base::hex64(set.fingerprint())},
-          {"vocab_size", set.vocab_size()},
-          {"train", counts(set.train())},
-          {"valid", counts(set.valid())}};
-}
-
+/// The text of a split's documents, one after the other, up to about max_bytes.
 std::string text_of(const data::Dataset& set, data::Split split, std::size_t max_bytes) {
   const data::TokenStream& stream = set.split(split);
   const std::int64_t mark = stream.end_of_text() ? 1 : 0;
@@ -74,6 +58,23 @@ std::string text_of(const data::Dataset& set, data::Split split, std::size_t max
     text += set.tokenizer().decode(ids);
   }
   return text;
+}
+
+}  // namespace
+
+Result<RunData> open_run_data(base::Env& env, const PretrainArguments& arguments,
+                              const train::PretrainOptions& options) {
+  BELAY_ASSIGN_OR_RETURN(RunData data, open_any(env, arguments.data));
+  BELAY_RETURN_IF_ERROR(data::check_long_enough(data.set, arguments.context, options.batch_tokens));
+  return data;
+}
+
+nlohmann::ordered_json data_json(const data::Dataset& set) {
+  return {{"name", set.name()},
+          {"fingerprint", base::hex64(set.fingerprint())},
+          {"vocab_size", set.vocab_size()},
+          {"train", counts(set.train())},
+          {"valid", counts(set.valid())}};
 }
 
 Excerpt excerpt_of(const data::Dataset& set, std::size_t n_bytes) {

@@ -26,9 +26,6 @@ base::Result<RunData> open_run_data(base::Env& env, const PretrainArguments& arg
 /// Name, fingerprint, counts: for run.json.
 nlohmann::ordered_json data_json(const data::Dataset& set);
 
-/// The text of a split's documents, one after the other, up to about max_bytes.
-std::string text_of(const data::Dataset& set, data::Split split, std::size_t max_bytes);
-
 /// A piece of the validation text: the words that a sample starts from, and how the text goes on.
 struct Excerpt {
   std::string prompt, continuation;

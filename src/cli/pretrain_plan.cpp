@@ -66,10 +66,6 @@ bool saves_on_the_way(const PretrainArguments& a, const train::PretrainOptions& 
   return by_steps || (a.checkpoint_seconds > 0 && a.checkpoint_seconds < plan.seconds);
 }
 
-std::int64_t counted_bytes(const data::TokenStream& stream) {
-  return std::min(stream.n_text_bytes(), static_cast<std::int64_t>(kMaxCounted));
-}
-
 }  // namespace
 
 Result<model::ModelConfig> config_of_run(base::Env& env, const PretrainArguments& a,
@@ -102,7 +98,6 @@ void measure_time(base::Env& env, Compute& compute, model::Model& model, const P
   const double step_seconds =
       train::calibrate(compute.ctx, env, model, a.context, options, fill, budget);
   train::plan_time(options, step_seconds, plan);
-  plan.text_bytes = counted_bytes(set.train()) + counted_bytes(set.valid());
   plan.validates_on_the_way = validates_on_the_way(a, options, set, plan);
   plan.saves_on_the_way = saves_on_the_way(a, options, plan);
 }

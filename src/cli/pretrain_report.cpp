@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <span>
+#include <string_view>
+#include <vector>
 
 #include "base/cpu.h"
 #include "base/units.h"
@@ -20,8 +21,26 @@ using nlohmann::ordered_json;
 /// `xz -9e` of the embedded texts together, less that of the training text: corpus/README.md.
 constexpr double kXzOfEmbedded = 2.1220;
 
-std::span<const std::uint8_t> bytes_of(const std::string& text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+/// Bytes of each split that the bigram sees.
+constexpr std::int64_t kMaxCounted = std::int64_t{256} << 20;
+
+/// The bytes of a split's tokens, one after the other: see(piece).
+template <class See>
+void each_piece(const data::Dataset& set, data::Split split, See see) {
+  constexpr std::int64_t kBlock = 1 << 16;
+  const data::TokenStream& stream = set.split(split);
+  std::vector<std::int32_t> ids;
+  std::int64_t n_bytes = 0;
+  for (std::int64_t at = 0; at < stream.n_tokens() && n_bytes < kMaxCounted; at += kBlock) {
+    ids.resize(static_cast<std::size_t>(std::min(kBlock, stream.n_tokens() - at)));
+    stream.read(at, ids);
+    for (const std::int32_t id : ids) {
+      if (id == stream.end_of_text()) continue;
+      const std::string_view piece = set.tokenizer().token_bytes(id);
+      n_bytes += static_cast<std::int64_t>(piece.size());
+      see(piece);
+    }
+  }
 }
 
 double bytes_per_token(const data::Dataset& set) {
@@ -58,8 +77,10 @@ Comparison compare(const data::Dataset& set, bool embedded, const train::Validat
   Comparison c;
   c.model = validation.bits_per_byte();
   c.n_bytes = set.valid().n_text_bytes();
-  c.bigram = data::bigram_bits_per_byte(bytes_of(text_of(set, data::Split::kTrain, kMaxCounted)),
-                                        bytes_of(text_of(set, data::Split::kValid, kMaxCounted)));
+  data::Bigram bigram;
+  each_piece(set, data::Split::kTrain, [&](std::string_view piece) { bigram.count(piece); });
+  each_piece(set, data::Split::kValid, [&](std::string_view piece) { bigram.score(piece); });
+  c.bigram = bigram.bits_per_byte();
   if (embedded) c.xz = kXzOfEmbedded;
   return c;
 }

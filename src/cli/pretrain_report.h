@@ -20,9 +20,6 @@ std::string plan_text(const train::PretrainPlan& plan, const model::ModelConfig&
                       const train::PretrainOptions& options, const PretrainArguments& arguments,
                       const data::Dataset& set, const Compute& compute);
 
-/// Bytes of each split that the bigram is counted on.
-inline constexpr std::size_t kMaxCounted = std::size_t{256} << 20;
-
 /// Bits per byte of the model on the validation text beside those of simpler methods.
 struct Comparison {
   double model = 0, bigram = 0;

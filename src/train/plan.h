@@ -25,7 +25,6 @@ struct PretrainPlan {
   std::int64_t step_bytes = 0;        // activations of a micro-batch
   std::int64_t process_bytes = 0;     // the program and its data, before the model is made
   std::int64_t validation_bytes = 0;  // activations of a validation
-  std::int64_t text_bytes = 0;        // text that is counted at the end
   bool validates_on_the_way = false;  // beside a step, not only after the last one
   bool saves_on_the_way = false;      // a checkpoint, whose weights are then read back for model/
   // What follows from a calibration; 0: not known.
@@ -38,7 +37,7 @@ struct PretrainPlan {
   std::int64_t memory_bytes() const {
     const std::int64_t training = step_bytes + (validates_on_the_way ? validation_bytes : 0) +
                                   (saves_on_the_way ? 4 * n_params : 0);
-    return process_bytes + state_bytes + std::max({training, validation_bytes, text_bytes});
+    return process_bytes + state_bytes + std::max(training, validation_bytes);
   }
   std::int64_t other_bytes() const { return memory_bytes() - state_bytes - step_bytes; }
   double flops() const { return flops_per_token * tokens; }
