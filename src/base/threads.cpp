@@ -11,6 +11,7 @@ namespace belay::base {
 namespace {
 
 constexpr int kSpins = 20000;  // about 50 us: longer than the gap between two loops of a step
+constexpr int kYields = 4000;  // a few ms: longer than a chunk. Waking a thread costs about 50 us
 constexpr std::uint64_t kClosed = 0xffffffffu;
 
 void pause_cpu() {
@@ -54,19 +55,19 @@ struct alignas(64) ThreadPool::Range {
 struct ThreadPool::Shared {
   explicit Shared(int n_threads) : ranges(static_cast<std::size_t>(n_threads)) {}
   std::vector<Range> ranges;
-  alignas(64) std::atomic<std::int64_t> n_done{0};
+  alignas(64) std::atomic<std::uint32_t> n_done{0};  // 32 bits: what the system can wait for
   alignas(64) std::atomic<std::uint32_t> generation{0};
   std::atomic<std::int64_t> n_chunks{0};
   std::atomic<Call> call{nullptr};
   std::atomic<void*> body{nullptr};
   std::atomic<bool> stop{false};
-  int spins = kSpins;
+  int spins = kSpins, yields = kYields;
   std::vector<std::thread> workers;
 };
 
 ThreadPool::ThreadPool(int n_threads)
     : n_threads_(std::max(1, n_threads)), shared_(std::make_unique<Shared>(n_threads_)) {
-  if (n_threads_ > usable_cpus()) shared_->spins = 0;
+  if (n_threads_ > usable_cpus()) shared_->spins = shared_->yields = 0;
   for (int i = 1; i < n_threads_; ++i) shared_->workers.emplace_back([this, i] { work(i); });
 }
 
@@ -79,7 +80,7 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::drain(int worker) {
   Shared& s = *shared_;
-  std::int64_t n_done = 0;  // told once, at the end: the line is shared
+  std::uint32_t n_done = 0;  // told once, at the end: the line is shared
   for (int i = 0; i < n_threads_; ++i) {
     const int owner = (worker + i) % n_threads_;
     std::atomic<std::uint64_t>& range = s.ranges[static_cast<std::size_t>(owner)].ticket;
@@ -95,7 +96,26 @@ void ThreadPool::drain(int worker) {
       ++n_done;
     }
   }
-  if (n_done > 0) s.n_done.fetch_add(n_done, std::memory_order_release);
+  if (n_done == 0) return;
+  // The loop cannot end before this, so its number of chunks is still there.
+  const auto n_chunks = static_cast<std::uint32_t>(s.n_chunks.load(std::memory_order_relaxed));
+  if (s.n_done.fetch_add(n_done, std::memory_order_release) + n_done == n_chunks) {
+    s.n_done.notify_one();
+  }
+}
+
+void ThreadPool::wait_for(std::uint32_t n_chunks) {
+  Shared& s = *shared_;
+  std::uint32_t n_done = 0;
+  for (int i = 0; (n_done = s.n_done.load(std::memory_order_acquire)) != n_chunks; ++i) {
+    if (i < s.spins) {
+      pause_cpu();
+    } else if (i < s.spins + s.yields) {
+      std::this_thread::yield();
+    } else {
+      s.n_done.wait(n_done, std::memory_order_acquire);
+    }
+  }
 }
 
 void ThreadPool::work(int worker) {
@@ -138,12 +158,7 @@ void ThreadPool::run(std::int64_t n_chunks, Call call, void* body) {
   s.generation.fetch_add(1, std::memory_order_release);
   s.generation.notify_all();
   drain(0);
-  for (int i = 0; s.n_done.load(std::memory_order_acquire) != n_chunks; ++i) {
-    if (i < s.spins)
-      pause_cpu();
-    else
-      std::this_thread::yield();
-  }
+  wait_for(static_cast<std::uint32_t>(n_chunks));
 }
 
 }  // namespace belay::base

@@ -1,7 +1,7 @@
 // A small pool for fork-join loops over chunks. What a chunk computes must follow from its index
 // alone: chunks are handed out in any order to any worker, so results never depend on the number of
-// threads. Invariant: no allocation, no lock on the path of parallel(); idle workers spin briefly,
-// then sleep.
+// threads. Invariant: no allocation, no lock on the path of parallel(); who waits spins briefly,
+// then sleeps.
 #pragma once
 
 #include <atomic>
@@ -45,6 +45,7 @@ class ThreadPool {
   void run(std::int64_t n_chunks, Call call, void* body);
   void work(int worker);
   void drain(int worker);
+  void wait_for(std::uint32_t n_chunks);
   /// First chunk of a worker's own range.
   std::int64_t range_begin(std::int64_t n_chunks, int worker) const {
     return n_chunks * worker / n_threads_;

@@ -141,7 +141,7 @@ Called prepare_muon(Recorder& r) {
   const float* g = r.operands.random({rows, columns}, DType::kF32).f32();
   float* buffer = r.operands.empty({rows, columns}, DType::kF32).f32();
   auto* scratch = static_cast<std::byte*>(
-      r.operands.empty({ops::muon_scratch(rows, columns, r.compute) / 4 + 16}, DType::kF32).data);
+      r.operands.empty({ops::muon_scratch(rows, columns, r.compute) / 4}, DType::kF32).data);
   const auto n = static_cast<double>(std::min(rows, columns));
   const auto m = static_cast<double>(std::max(rows, columns));
   return {5 * 2 * n * n * (2 * m + n), 5 * 4 * n * m, [&r, rows, columns, w, g, buffer, scratch] {

@@ -20,7 +20,7 @@ constexpr Index kRowChunk = 96;           // rows of a task
 constexpr Index kBlockChunks = 6;         // chunks that share a group of panels in the cache
 constexpr Index kGroupWords = 96 * 1024;  // packed words that should stay in the second-level cache
 constexpr Index kMinTasks = 32;           // so that the last task of a loop is short
-constexpr Index kMinOuterTasks = 12;
+constexpr Index kOuterTasks = 6;          // of a weight gradient, for each thread: no fewer
 
 Index pair_of(DType dtype) { return dtype == DType::kBF16 ? 2 : 1; }
 Index words_of(Index elements, DType dtype) { return ceil_div(elements, pair_of(dtype)); }
@@ -192,7 +192,7 @@ class OuterBlock {
   /// dw (+)= the product of this block.
   void multiply(base::Context& ctx, bool add) const {
     const Index chunks = ceil_div(p_.n, kOuterChunk), panels = ceil_div(p_.k, how_.columns);
-    const Index groups = std::min(panels, ceil_div(kMinOuterTasks, chunks));
+    const Index groups = std::min(panels, ceil_div(kOuterTasks * ctx.threads.size(), chunks));
     const Index group = ceil_div(panels, groups);
     ctx.threads.parallel(chunks * ceil_div(panels, group), [&](std::int64_t task, int worker) {
       const Index first = task / chunks * group;
