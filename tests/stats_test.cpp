@@ -6,6 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include "stats/draws.h"
+#include "stats/minimize.h"
 #include "stats/summary.h"
 
 namespace belay::stats {
@@ -67,6 +69,54 @@ TEST(Summary, IntervalHoldsTheMedianAsOftenAsItSays) {
     held += in.low <= std::log(2) && std::log(2) <= in.high ? 1 : 0;
   }
   EXPECT_NEAR(held / double{kTrials}, 0.9, 0.05);
+}
+
+TEST(Draws, CrpsIsTheIntegralOfTheSquaredDistance) {
+  const Draws draws({3, 1, 2, 7, 2.5});
+  // CRPS = integral of (F(x) - [x >= y])^2 dx, by the midpoint rule.
+  for (const double outcome : {-1.0, 2.0, 2.2, 9.0}) {
+    double integral = 0;
+    constexpr double kStep = 1e-4;
+    for (double x = -5 + kStep / 2; x < 15; x += kStep) {
+      double below = 0;
+      for (const double v : draws.sorted()) below += v <= x ? 0.2 : 0;
+      const double gap = below - (x >= outcome ? 1 : 0);
+      integral += gap * gap * kStep;
+    }
+    EXPECT_NEAR(draws.crps(outcome), integral, 1e-3) << outcome;
+  }
+  EXPECT_DOUBLE_EQ(Draws({4}).crps(6.5), 2.5);
+  EXPECT_DOUBLE_EQ(draws.median(), 2.5);
+  EXPECT_DOUBLE_EQ(draws.interval(0.5).low, 2);
+  EXPECT_DOUBLE_EQ(draws.interval(0.5).high, 3);
+}
+
+TEST(Minimize, FindsTheEndOfRosenbrocksValley) {
+  const Objective valley = [](std::span<const double> x, std::span<double> g) {
+    const double a = 1 - x[0], b = x[1] - x[0] * x[0];
+    if (!g.empty()) {
+      g[0] = -2 * a - 400 * x[0] * b;
+      g[1] = 200 * b;
+    }
+    return a * a + 100 * b * b;
+  };
+  const Minimum free = minimize(valley, {-1.2, 1});
+  EXPECT_TRUE(free.converged);
+  EXPECT_NEAR(free.x[0], 1, 1e-6);
+  EXPECT_NEAR(free.x[1], 1, 1e-6);
+  const Minimum bounded = minimize(valley, {-1.2, 1}, Values{-2, -2}, Values{0.5, 2});
+  EXPECT_NEAR(bounded.x[0], 0.5, 1e-6);
+  EXPECT_NEAR(bounded.x[1], 0.25, 1e-5);
+}
+
+TEST(Minimize, NeverEndsAboveItsStart) {
+  const Objective cliff = [](std::span<const double> x, std::span<double> g) {
+    if (!g.empty()) g[0] = -1;
+    return x[0] > 2 ? HUGE_VAL : -x[0];
+  };
+  const Minimum found = minimize(cliff, {0});
+  EXPECT_LE(found.value, 0);
+  EXPECT_LE(found.x[0], 2);
 }
 
 }  // namespace

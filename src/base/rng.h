@@ -15,7 +15,8 @@ enum class Purpose : std::uint32_t {
   kSample = 3,
   kTest = 4,
   kBench = 5,
-  kBootstrap = 6
+  kBootstrap = 6,
+  kFit = 7  // starting points of a fit
 };
 
 constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
