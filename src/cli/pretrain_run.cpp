@@ -59,6 +59,7 @@ Result<PretrainResult> train_and_evaluate(PretrainSession& run, Verbs& verbs,
   if (!ending.ok()) {
     ordered_json fields = totals_of(run, "failed");
     fields["error"] = ending.status().message();
+    fields["diverged"] = ending.status().code() == base::Code::kCorrupt;
     const Status written = run.update_manifest(fields);
     if (!written.ok()) verbs.log.warn("{}", written.message());
     run.write_report();
