@@ -103,6 +103,10 @@ json json_value(std::string_view text) {
   return json::parse(text.begin(), text.end(), nullptr, false);
 }
 
+nlohmann::ordered_json ordered_json_value(std::string_view text) {
+  return nlohmann::ordered_json::parse(text.begin(), text.end(), nullptr, false);
+}
+
 std::string utf8_text(const std::string& bytes) {
   const std::string quoted = json(bytes).dump(-1, ' ', false, json::error_handler_t::replace);
   return json_value(quoted).get<std::string>();

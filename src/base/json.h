@@ -84,6 +84,9 @@ nlohmann::json json_value(std::string_view text);
 /// Bytes that may end within a character, or be none, as JSON takes them.
 std::string utf8_text(const std::string& bytes);
 
+/// json_value() that keeps the order of keys.
+nlohmann::ordered_json ordered_json_value(std::string_view text);
+
 /// The same value in the type that keeps the order of keys (they come in alphabetical order).
 nlohmann::ordered_json to_ordered(const nlohmann::json& value);
 

@@ -43,6 +43,7 @@ ExitCode run(int argc, char** argv) {
   program.flag("--json", json, "With --version: as one JSON document");
   base::Log log;
   Verbs verbs(program, base::Env::posix(), log);
+  add_climb(verbs);
   add_tokenizer(verbs);
   add_data(verbs);
   add_plan(verbs);

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "base/threads.h"
+#include "cli/tokenizer_train.h"
 #include "cli/verbs.h"
 #include "data/record_text.h"
 #include "data/token_ids.h"
@@ -26,12 +27,8 @@ using text::Tokenizer;
 
 constexpr std::uint64_t kMaxIdsFile = std::uint64_t{1} << 30;
 
-struct TrainArguments {
-  text::TrainOptions train;
-  std::string split = "qwen2", out, field = "text";
-  std::vector<std::string> inputs, specials = {"<|endoftext|>"};
-  double max_memory_gb = 0;
-  int threads = 0;
+struct TrainArguments : TokenizerTraining {
+  std::string out;
   bool json = false;
 };
 
@@ -40,112 +37,29 @@ struct Arguments {
   bool special = false, json = false;
 };
 
-// Of a corpus, in memory at a time.
-constexpr std::size_t kBatchBytes = std::size_t{16} << 20, kBatchTexts = std::size_t{1} << 16;
 /// More of the text than this is never encoded or held at a time, where its splits allow it.
 constexpr std::size_t kBlock = std::size_t{8} << 20;
 
-Status check_threads(int threads) {
-  if (threads >= 0 && threads <= 1024) return {};
-  return base::invalid_argument({.where = "--threads",
-                                 .what = "is out of range",
-                                 .seen = std::to_string(threads),
-                                 .allowed = "0 (all) to 1024"});
-}
-
-Result<text::PieceTable> count_pieces(Verbs& verbs, const TrainArguments& o,
-                                      const std::vector<data::SourceFile>& files,
-                                      base::ThreadPool& pool, std::uint64_t& n_bytes) {
-  const std::uint64_t memory = o.max_memory_gb > 0
-                                   ? static_cast<std::uint64_t>(o.max_memory_gb * 1e9)
-                                   : verbs.env.available_memory_bytes() / 2;
-  // Training takes about three times what the counts take.
-  text::PieceCounter counter(pool, o.train.split, o.train.specials, o.train.nfc, memory / 4);
-  std::uint64_t stored = 1;
-  for (const data::SourceFile& file : files) stored += file.bytes;
-  base::Progress progress(verbs.env);
-  data::SourceReader reader(verbs.env, files);
-  std::vector<std::string> texts;
-  for (bool more = true; more;) {
-    texts.clear();
-    for (std::size_t bytes = 0; more && bytes < kBatchBytes && texts.size() < kBatchTexts;) {
-      BELAY_ASSIGN_OR_RETURN(auto next, reader.next());
-      more = next.has_value();
-      if (!more) break;
-      BELAY_ASSIGN_OR_RETURN(std::string text,
-                             data::text_of_record(next->record, files[next->source], o.field));
-      bytes += text.size();
-      texts.push_back(std::move(text));
-    }
-    counter.add(std::vector<std::string_view>(texts.begin(), texts.end()));
-    const std::string read =
-        fmt::format("counting {}/{} MB", reader.bytes_read() / 1000000, stored / 1000000);
-    progress.update(
-        {.fraction = 0.5 * static_cast<double>(reader.bytes_read()) / static_cast<double>(stored),
-         .counter = read});
-  }
-  n_bytes = counter.n_text_bytes();
-  if (counter.forgotten_below() > 0) {
-    verbs.log.warn("pieces seen fewer than {} times were forgotten; --max-memory would keep more",
-                   counter.forgotten_below());
-  }
-  return counter.take();
-}
-
-Result<ExitCode> run_train(Verbs& verbs, TrainArguments o) {
-  BELAY_RETURN_IF_ERROR(check_threads(o.threads));
-  const auto split = text::split_of_name(o.split);
-  if (!split) {
-    return base::invalid_argument({.where = "--split",
-                                   .what = "is not known",
-                                   .seen = o.split,
-                                   .allowed = "gpt2, cl100k, qwen2, o200k, none"});
-  }
-  o.train.split = *split;
-  o.train.specials = o.specials;
-  std::erase(o.train.specials, "");
-  BELAY_RETURN_IF_ERROR(text::check_train_options(o.train));
-  const double start = verbs.env.steady_seconds();
-  BELAY_ASSIGN_OR_RETURN(const data::SourceList sources, data::find_sources(verbs.env, o.inputs));
-  for (const std::string& skipped : sources.skipped) verbs.log.warn("skipped {}", skipped);
-  if (sources.files.empty()) {
-    return base::not_found({.where = o.inputs.front(), .what = "holds no text files"});
-  }
-  base::ThreadPool pool(o.threads == 0 ? base::usable_cpus() : o.threads);
-  std::uint64_t n_bytes = 0;
-  BELAY_ASSIGN_OR_RETURN(text::PieceTable pieces,
-                         count_pieces(verbs, o, sources.files, pool, n_bytes));
-  const std::size_t n_pieces = pieces.size();
-  const double counted = verbs.env.steady_seconds();
-  base::Progress progress(verbs.env);
-  std::string counter_text;
-  o.train.progress = [&](std::int64_t n) {
-    counter_text = fmt::format("token {}/{}", n, o.train.vocab_size);
-    progress.update(
-        {.fraction = 0.5 + 0.5 * static_cast<double>(n) / static_cast<double>(o.train.vocab_size),
-         .counter = fmt::format("token {}/{}", n, o.train.vocab_size),
-         .unit = ""});
-  };
-  BELAY_ASSIGN_OR_RETURN(const Tokenizer tokenizer, text::train_bpe(std::move(pieces), o.train));
-  progress.clear();
+Result<ExitCode> run_train(Verbs& verbs, const TrainArguments& o) {
+  BELAY_ASSIGN_OR_RETURN(const TrainedTokenizer trained, train_tokenizer(verbs, o));
+  const Tokenizer& tokenizer = trained.tokenizer;
   BELAY_RETURN_IF_ERROR(tokenizer.save(verbs.env, o.out));
-  const double done = verbs.env.steady_seconds();
   if (o.json) {
     print_json({{"out", o.out},
                 {"vocab_size", tokenizer.vocab_size()},
                 {"merges", tokenizer.n_merges()},
                 {"split", tokenizer.split_name()},
-                {"files", sources.files.size()},
-                {"text_bytes", n_bytes},
-                {"pieces", n_pieces},
-                {"threads", pool.size()},
-                {"count_seconds", counted - start},
-                {"seconds", done - start},
+                {"files", trained.n_files},
+                {"text_bytes", trained.n_bytes},
+                {"pieces", trained.n_pieces},
+                {"threads", trained.threads},
+                {"count_seconds", trained.count_seconds},
+                {"seconds", trained.seconds},
                 {"peak_bytes", verbs.env.peak_rss_bytes()},
                 {"fingerprint", base::hex64(tokenizer.fingerprint())}});
   } else {
     fmt::print("{}: {} tokens from {} bytes of text ({} different pieces) in {:.2f} s\n", o.out,
-               tokenizer.vocab_size(), n_bytes, n_pieces, done - start);
+               tokenizer.vocab_size(), trained.n_bytes, trained.n_pieces, trained.seconds);
   }
   return ExitCode::kDone;
 }
