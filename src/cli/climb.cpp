@@ -34,7 +34,8 @@ struct ClimbArguments {
 constexpr double kTokensPerParameter = 8;  // near the optimum of models of about a million
 constexpr double kUsualFlops = 2e11;       // a second, where nothing is measured yet
 constexpr double kShareOfNext = 0.45;      // of a ladder's compute
-constexpr std::int64_t kBatchTokens = 2048;
+constexpr std::int64_t kBatchTokens = 1024;
+constexpr double kMuonLr = 0.008;  // the best of wsd's peaks for 0.2 to 1M parameters, to a factor 1.5
 constexpr std::int64_t kLeastSteps = 200;
 
 Status check(const ClimbArguments& a) {
@@ -194,6 +195,7 @@ Result<climb::ClimbOptions> options_of(Verbs& verbs, Verb verb, const ClimbArgum
   o.fixed = {{"data", data},
              {"context", std::to_string(a.context)},
              {"batch-tokens", std::to_string(a.batch_tokens > 0 ? a.batch_tokens : kBatchTokens)},
+             {"muon-lr", fmt::format("{}", kMuonLr)},
              {"eval-seconds", "0"},
              {"threads", std::to_string(a.compute.threads)},
              {"isa", a.compute.isa},
@@ -263,7 +265,7 @@ void add_options(Verb verb, ClimbArguments& a) {
               "What the sizes are placed around; 0: 8");
   verb.option("--vocab-size", a.vocab_size, "Of the tokenizer that is trained; 0: by the hours");
   verb.option("--context", a.context, "Tokens of a row");
-  verb.option("--batch-tokens", a.batch_tokens, "Tokens of a step; 0: 2048");
+  verb.option("--batch-tokens", a.batch_tokens, "Tokens of a step; 0: 1024");
   verb.option("--price-per-hour", a.price_per_hour, "Of this machine, to count the money");
   verb.flag("--json", a.json, "Print climb.json at the end");
   add_compute_options(verb, a.compute);

@@ -48,7 +48,7 @@ struct Sums {
   Backtest all;
 };
 
-/// One fit and its forecasts; points by rising compute, the first n_fit of them fitted.
+/// One fit and its forecasts of the later runs; points by rising compute.
 void forecast(base::ThreadPool& threads, const std::vector<LossPoint>& fitted,
               std::span<const LossPoint> later, const FitOptions& fit_options,
               const BacktestOptions& options, Sums& sums) {
