@@ -35,7 +35,8 @@ constexpr double kTokensPerParameter = 8;  // near the optimum of models of abou
 constexpr double kUsualFlops = 2e11;       // a second, where nothing is measured yet
 constexpr double kShareOfNext = 0.45;      // of a ladder's compute
 constexpr std::int64_t kBatchTokens = 1024;
-constexpr double kMuonLr = 0.008;  // the best of wsd's peaks for 0.2 to 1M parameters, to a factor 1.5
+constexpr double kMuonLr =
+    0.008;  // the best of wsd's peaks for 0.2 to 1M parameters, to a factor 1.5
 constexpr std::int64_t kLeastSteps = 200;
 
 Status check(const ClimbArguments& a) {
@@ -82,14 +83,20 @@ class Announcer : public climb::Listener {
   void planned(const climb::Ladder& ladder, bool resumed) override {
     n_rungs_ = ladder.rungs.size() + 1;
     std::vector<std::vector<std::string>> cells = {{"model", "parameters"}};
+    std::int64_t width = 0;
     for (const climb::Rung& rung : ladder.rungs) {
       if (rung.seed != 1) continue;
-      if (rung.fork.empty()) {
-        cells.push_back({fmt::format("  depth {}, {} wide", rung.shape.depth, rung.shape.width),
+      if (rung.shape.width != width) {
+        width = rung.shape.width;
+        cells.push_back({fmt::format("  depth {}, {} wide", rung.shape.depth, width),
                          base::count_text(rung.params)});
       }
-      cells.back().push_back(base::count_text(rung.tokens));
-      if (cells.size() == 2) cells[0].push_back(base::count_text(rung.flops) + " FLOPs");
+      const auto column = static_cast<std::size_t>(2 + rung.row);
+      for (auto* line : {&cells[0], &cells.back()}) {
+        if (line->size() <= column) line->resize(column + 1, "-");
+      }
+      cells[0][column] = base::count_text(rung.flops) + " FLOPs";
+      cells.back()[column] = base::count_text(rung.tokens);
     }
     verbs_.log.info("ladder   tokens that each size is trained on, at equal compute{}\n{}",
                     a_.seeds > 1 ? fmt::format(", {} seeds each", a_.seeds) : "", table(cells));
