@@ -24,7 +24,7 @@ struct BudgetForecast {
 struct Comparison {
   std::string other;
   double loss = 0, times = 0;
-  stats::Interval interval;
+  stats::Interval interval = {};
 };
 
 struct LossStudy {

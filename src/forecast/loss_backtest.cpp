@@ -48,7 +48,7 @@ struct Sums {
   Backtest all;
 };
 
-/// One fit and its forecasts; points by rising compute, the first n_fit of them fitted.
+/// One fit and its forecasts of the later runs; points by rising compute.
 void forecast(base::ThreadPool& threads, const std::vector<LossPoint>& fitted,
               std::span<const LossPoint> later, const FitOptions& fit_options,
               const BacktestOptions& options, Sums& sums) {
@@ -100,6 +100,9 @@ void forecast(base::ThreadPool& threads, const std::vector<LossPoint>& fitted,
 Result<Backtest> backtest_loss(base::ThreadPool& threads, std::span<const LossPoint> points,
                                const FitOptions& fit, const BacktestOptions& options) {
   std::vector<LossPoint> sorted(points.begin(), points.end());
+  for (LossPoint& p : sorted) {
+    if (p.flops == 0) p.flops = fit.flops_factor * p.n_params * p.n_tokens;
+  }
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const auto& a, const auto& b) { return a.flops < b.flops; });
   FitOptions each = fit;

@@ -23,7 +23,7 @@ namespace belay::forecast {
 
 struct LossLaw {
   double E = 0, A = 0, B = 0, alpha = 0, beta = 0;
-  std::optional<double> r_star;  // none: a token seen again counts like a new one
+  std::optional<double> r_star = {};  // none: a token seen again counts like a new one
 
   /// unique_tokens 0: no token repeats.
   double loss(double n_params, double n_tokens, double unique_tokens = 0) const;
@@ -53,8 +53,8 @@ struct FitOptions {
   int n_resamples = 1000;  // of the bootstrap, up to 100,000
   std::uint64_t seed = 1;
   double flops_factor = 6;
-  std::size_t drop_highest = 0;  // points of highest loss to leave out
-  std::optional<Form> form;      // none: chosen by the rungs of largest compute, held out
+  std::size_t drop_highest = 0;   // points of highest loss to leave out
+  std::optional<Form> form = {};  // none: chosen by the rungs of largest compute, held out
 };
 
 /// How well a form, fitted to the rest, met the points of largest compute.

@@ -15,8 +15,8 @@ namespace belay::forecast {
 /// Empty names: found by their usual ones. Tokens may be absent where FLOPs are there, and FLOPs
 /// where tokens are.
 struct LossColumns {
-  std::string params, tokens, flops, loss, unique;
-  std::vector<std::string> where;  // "column=value"; a row must meet all
+  std::string params = {}, tokens = {}, flops = {}, loss = {}, unique = {};
+  std::vector<std::string> where = {};  // "column=value"; a row must meet all
 };
 
 struct LossTable {
