@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
@@ -47,11 +48,10 @@ TEST(CliForecast, TextHasIntervalsTheBackTestAndWhatTheNextComputeBrings) {
                             "gadre2024_c4_val.csv --where dataset=rpj --bootstrap 100 "
                             "--against-where dataset=rw_original");
   ASSERT_EQ(out.code, 0) << out.err;
-  EXPECT_THAT(
-      out.out,
-      AllOf(HasSubstr("95 % of resamples"), HasSubstr("left out: line"),
-            HasSubstr("nothing changes"), HasSubstr("The next 10 times of compute"),
-            HasSubstr("times smaller than the best"), HasSubstr("dataset=rw_original needs")));
+  EXPECT_THAT(out.out, AllOf(HasSubstr("95 % of resamples"), HasSubstr("nothing changes"),
+                             HasSubstr("The next 10 times of compute"),
+                             HasSubstr("times smaller than the best"),
+                             HasSubstr("dataset=rw_original needs")));
 }
 
 TEST(CliForecast, RefusesWhatHoldsNoLaw) {

@@ -4,13 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <map>
 
 #include "base/rng.h"
 #include "forecast/isoflop.h"
 #include "forecast/loss_backtest.h"
 #include "forecast/loss_intervals.h"
-#include "forecast/loss_objective.h"
+#include "forecast/loss_search.h"
 #include "forecast/loss_table.h"
 
 namespace belay::forecast {
@@ -106,7 +105,14 @@ TEST(ForecastLoss, ChinchillaPointsGiveThePublishedLaw) {
     EXPECT_TRUE(p.resampled.low < published[k] && published[k] < p.resampled.high) << p.name;
     EXPECT_TRUE(p.profile.low < published[k] && published[k] < p.profile.high) << p.name;
   }
-  // Their deviation of a is 0.043 / 2 or so; Hoffmann et al. had 0.46 from the same form.
+  // By the sum of Huber losses, which both minimize, this law is no worse than the published one.
+  const std::vector<LossRow> rows = rows_of(fit->points);
+  const std::vector<double> weights(rows.size(), 1.0);
+  const LossObjective f(rows, weights, false, 1e-3, 0);
+  const LossLaw theirs{
+      .E = 1.8172, .A = 482.01, .B = 2085.43, .alpha = 0.3478, .beta = 0.3658, .r_star = {}};
+  EXPECT_LE(f(f.from_law(fit->law), {}), f(f.from_law(theirs), {}));
+  // Hoffmann et al. had 0.46 from the same form, with intervals too narrow by far.
   EXPECT_LT(in.params_exponent_interval.high - in.params_exponent_interval.low, 0.12);
 }
 
@@ -126,10 +132,10 @@ TEST(ForecastLoss, EqualForAnyNumberOfThreads) {
 TEST(ForecastLoss, IntervalsHoldTheTruthOfSmallLaddersAboutAsOftenAsTheySay) {
   base::ThreadPool threads(2);
   int held = 0, beta_held = 0;
-  constexpr int kLadders = 40;
+  constexpr int kLadders = 30;
   for (int i = 0; i < kLadders; ++i) {
     const auto points = ladder(kLaw, 0.01, 100 + static_cast<std::uint64_t>(i));
-    const auto fit = fit_loss(threads, points, {.compute_weight = 0, .n_resamples = 60});
+    const auto fit = fit_loss(threads, points, {.compute_weight = 0, .n_resamples = 40});
     ASSERT_TRUE(fit.ok());
     const base::Rng rng(static_cast<std::uint64_t>(i), base::Purpose::kTest, 7);
     const double outcome =

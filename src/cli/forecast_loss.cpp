@@ -16,6 +16,8 @@ namespace {
 using base::Result;
 using base::Status;
 
+constexpr int kForecastResamples = 400;  // each gives several draws
+
 struct Options {
   std::string file;
   forecast::LossColumns columns;
@@ -127,6 +129,7 @@ Result<LossStudy> study_of(Verbs& verbs, const Options& o) {
   BELAY_ASSIGN_OR_RETURN(study.law, forecast::fit_loss(threads, study.table.points, alike));
   options.drop_highest = 0;
   options.form = study.law.form;
+  options.n_resamples = std::min(o.bootstrap, kForecastResamples);
   BELAY_ASSIGN_OR_RETURN(study.next, forecast::fit_loss(threads, study.law.points, options));
   study.intervals = forecast::loss_intervals(threads, study.law);
   auto isoflop =

@@ -53,13 +53,16 @@ std::optional<Vertex> vertex_of(const std::vector<double>& xs, const std::vector
 
 /// Budgets: from the least compute on, what is within the tolerance of a budget's first.
 std::vector<std::vector<LossPoint>> budgets_of(std::span<const LossPoint> points,
-                                               double tolerance) {
+                                               const IsoflopOptions& o) {
   std::vector<LossPoint> all(points.begin(), points.end());
+  for (LossPoint& p : all) {
+    if (p.flops == 0) p.flops = o.flops_factor * p.n_params * p.n_tokens;
+  }
   std::stable_sort(all.begin(), all.end(),
                    [](const auto& a, const auto& b) { return a.flops < b.flops; });
   std::vector<std::vector<LossPoint>> budgets;
   for (LossPoint& p : all) {
-    if (budgets.empty() || p.flops > budgets.back()[0].flops * (1 + tolerance))
+    if (budgets.empty() || p.flops > budgets.back()[0].flops * (1 + o.tolerance))
       budgets.emplace_back();
     budgets.back().push_back(std::move(p));
   }
@@ -154,7 +157,7 @@ Result<Isoflop> fit_isoflop(std::span<const LossPoint> points, const IsoflopOpti
   Isoflop all;
   std::vector<Curve> curves;
   double square = 0, freedom = 0;
-  for (auto& budget : budgets_of(points, options.tolerance)) {
+  for (auto& budget : budgets_of(points, options)) {
     const std::string name = fmt::format("{:.3g} FLOPs", budget[0].flops);
     const std::size_t n = budget.size();
     if (n < 4) continue;

@@ -38,7 +38,7 @@ struct IsoflopOptions {
   double flops_factor = 6;
 };
 
-/// Points carry their FLOPs. An error when fewer than three budgets have an optimum between their
+/// An error when fewer than three budgets have an optimum between their
 /// smallest and largest model.
 base::Result<Isoflop> fit_isoflop(std::span<const LossPoint> points,
                                   const IsoflopOptions& options = {});

@@ -100,6 +100,9 @@ void forecast(base::ThreadPool& threads, const std::vector<LossPoint>& fitted,
 Result<Backtest> backtest_loss(base::ThreadPool& threads, std::span<const LossPoint> points,
                                const FitOptions& fit, const BacktestOptions& options) {
   std::vector<LossPoint> sorted(points.begin(), points.end());
+  for (LossPoint& p : sorted) {
+    if (p.flops == 0) p.flops = fit.flops_factor * p.n_params * p.n_tokens;
+  }
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const auto& a, const auto& b) { return a.flops < b.flops; });
   FitOptions each = fit;

@@ -13,7 +13,7 @@ namespace belay::forecast {
 struct BacktestOptions {
   double ahead = 8;       // times the largest fitted compute
   double window = 0;      // fits only runs within this factor below it; 0: all
-  int n_resamples = 100;  // of each fit
+  int n_resamples = 50;  // of each fit
 };
 
 /// How far a kind of forecast was off: |loss - forecast| / loss in the median, and the mean CRPS in
@@ -29,7 +29,7 @@ struct Backtest {
   double within50 = 0, within80 = 0, within95 = 0;  // share of the outcomes in these intervals
 };
 
-/// Points carry their FLOPs (those of a LossFit do). An error when no part of them can be fitted
+/// An error when no part of them can be fitted
 /// and leaves a run to forecast.
 base::Result<Backtest> backtest_loss(base::ThreadPool& threads, std::span<const LossPoint> points,
                                      const FitOptions& fit, const BacktestOptions& options = {});
