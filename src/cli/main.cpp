@@ -49,6 +49,7 @@ ExitCode run(int argc, char** argv) {
   add_pretrain(verbs);
   add_sample(verbs);
   add_score(verbs);
+  add_forecast(verbs);
   add_runs(verbs);
   add_bench(verbs);
 

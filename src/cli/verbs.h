@@ -64,6 +64,7 @@ void print_json(const nlohmann::ordered_json& document);
 
 void add_bench(Verbs& verbs);
 void add_data(Verbs& verbs);
+void add_forecast(Verbs& verbs);
 void add_plan(Verbs& verbs);
 void add_pretrain(Verbs& verbs);
 void add_runs(Verbs& verbs);
