@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/forecast.h"
+#include "cli/forecast_text.h"
 #include "forecast/dates.h"
 #include "forecast/outcomes.h"
 
@@ -192,11 +193,11 @@ Result<ExitCode> run(Verbs& verbs, const Options& o) {
 
 }  // namespace
 
-void add_forecast_score(Verbs& verbs, Verb forecast) {
+void add_forecast_score(Verbs& verbs, Verb parent) {
   auto options = std::make_shared<Options>();
   Options& o = *options;
   Verb verb =
-      verbs.add(forecast,
+      verbs.add(parent,
                 {.name = "score",
                  .about = "Forecasts that were written down, scored by what came",
                  .examples = {"forecast score forecasts.jsonl", "forecast score climb/ --json"}},

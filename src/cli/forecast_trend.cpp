@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "cli/forecast.h"
+#include "cli/forecast_text.h"
 #include "cli/trend_report.h"
 #include "forecast/dates.h"
 #include "forecast/outcomes.h"
@@ -261,11 +262,11 @@ Result<ExitCode> run(Verbs& verbs, const Options& o) {
 
 }  // namespace
 
-void add_forecast_trend(Verbs& verbs, Verb forecast) {
+void add_forecast_trend(Verbs& verbs, Verb parent) {
   auto options = std::make_shared<Options>();
   Options& o = *options;
   Verb verb = verbs.add(
-      forecast,
+      parent,
       {.name = "trend",
        .about = "Where a series goes: doubling time, dates of levels, values, with intervals",
        .examples = {"forecast trend metr_time_horizons.csv --from 2023-01-01 --level 10000",

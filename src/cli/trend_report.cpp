@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <numbers>
 
-#include "cli/forecast.h"
+#include "cli/forecast_text.h"
 #include "forecast/dates.h"
 
 namespace belay::cli {
@@ -23,7 +23,7 @@ using nlohmann::ordered_json;
 using Cells = std::vector<std::vector<std::string>>;
 
 std::string number(double value) {
-  if (!std::isfinite(value)) return value > 0 ? "unbounded" : "-unbounded";
+  if (!(std::abs(value) < 1e100)) return value > 0 ? "unbounded" : "-unbounded";
   return fmt::format("{:.4g}", value);
 }
 
@@ -72,22 +72,16 @@ std::string form_text(const TrendReport& r) {
   const Trend& t = r.trend;
   const auto& shape = t.fit.shape();
   const bool power = !r.series.by_date && shape.form == Form::kExponential;
-  std::string text =
-      fmt::format("Form: {}", power ? "power law" : std::string(form_name(shape.form)));
-  if (shape.form == Form::kLogistic && shape.ceiling) {
-    text += fmt::format(" with ceiling {}", *shape.ceiling);
-  }
+  std::string text = fmt::format("Form: {}", power ? "power law" : shape_name(shape));
   if (!t.why.empty()) text += ": " + t.why;
-  text += fmt::format(
-      ". The curve explains {:.1f} % of the variance, {} points leave {} degrees of "
-      "freedom.\n",
-      100 * t.fit.r_squared(), t.fit.n_points(), t.fit.degrees_of_freedom());
+  text += fmt::format(". The curve explains {:.1f} % of the variance of {} points.\n",
+                      100 * t.fit.r_squared(), t.fit.n_points());
   for (const Candidate& c : t.candidates) {
     if (t.candidates.size() == 1) break;
     if (!c.fault.empty()) {
-      text += fmt::format("  {}: cannot be fitted: {}\n", form_name(c.shape.form), c.fault);
+      text += fmt::format("  {}: cannot be fitted: {}\n", shape_name(c.shape), c.fault);
     } else if (c.test) {
-      text += fmt::format("  {}: CRPS on the past {:.4g} {}\n", form_name(c.shape.form),
+      text += fmt::format("  {}: CRPS on the past {:.4g} {}\n", shape_name(c.shape),
                           c.test->scores.crps, test_unit(r, *c.test));
     }
   }
@@ -128,8 +122,8 @@ std::string growth_text(const TrendReport& r) {
   } else if (!r.series.by_date) {
     add("exponent", slope, t.slope(), 1);
   } else {
-    const std::string what = t.fit.shape().form == Form::kLogistic ? "of the odds" : "";
-    add(fmt::format("{} time {}, days", t.shrinks() ? "halving" : "doubling", what),
+    const char* of_odds = t.fit.shape().form == Form::kLogistic ? " of the odds" : "";
+    add(fmt::format("{} time{}, days", t.shrinks() ? "halving" : "doubling", of_odds),
         std::numbers::ln2 / std::abs(slope), t.doubling(), forecast::kDaysPerYear);
   }
   if (const auto fourth = t.fit.fourth(); !fourth.empty()) {
@@ -265,7 +259,7 @@ ordered_json test_json(const Series& series, const Backtest& test) {
 ordered_json candidates_json(const TrendReport& r) {
   ordered_json all = ordered_json::array();
   for (const Candidate& c : r.trend.candidates) {
-    all.push_back({{"form", form_name(c.shape.form)},
+    all.push_back({{"form", shape_name(c.shape)},
                    {"fault", c.fault},
                    {"test", c.test ? test_json(r.series, *c.test) : ordered_json()}});
   }
@@ -344,6 +338,7 @@ ordered_json trend_json(const TrendReport& r) {
   }
   return {{"series", series_json(r)},
           {"form", form_name(t.fit.shape().form)},
+          {"form_in_full", shape_name(t.fit.shape())},
           {"why", t.why},
           {"candidates", candidates_json(r)},
           {"r_squared", t.fit.r_squared()},

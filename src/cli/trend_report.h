@@ -20,10 +20,10 @@ struct TrendValue {
 };
 
 struct TrendLevel {
-  double level = 0;               // as asked for: of the benchmark, where there is one
+  double level = 0;                    // as asked for: of the benchmark, where there is one
   std::optional<double> reached = {};  // x of the first point there
   forecast::Spread when = {};          // x
-  double by = 0;                  // the end of the horizon, x
+  double by = 0;                       // the end of the horizon, x
   double chance = 0, chance_may_stop = 0;
 };
 

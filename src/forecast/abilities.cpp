@@ -165,6 +165,9 @@ Result<Abilities> read_abilities(const CsvTable& table, const SeriesRequest& req
     series.notes.push_back(fmt::format("{} rows left out: no score", cells.n_empty));
   }
   fill_series(cells, from, a);
+  series.notes.emplace_back(
+      "abilities follow from all scores, also later ones: the back-test knows a little more than "
+      "one could then");
   return a;
 }
 

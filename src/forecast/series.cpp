@@ -156,7 +156,10 @@ Result<Columns> choose_columns(const CsvTable& table, const SeriesRequest& reque
                                      [&](const std::string& w) { return w.starts_with(column); });
       if (!given) series.where.push_back(condition);
     }
-    if (shared->y_high != nullptr) columns.y_high = table.find(shared->y_high);
+    if (shared->y_high != nullptr) {
+      columns.y_high = table.find(shared->y_high);
+      series.notes.emplace_back("values are ranges: their geometric middle counts");
+    }
     columns.label = table.find(shared->label);
   }
   for (const std::string& name : table.columns) {
@@ -294,7 +297,7 @@ void tell(const LeftOut& out, bool sorted, std::size_t shared_dates, Series& ser
   say(out.bounds, series.ceiling ? "left out: at 0 or at the ceiling, where no logit is"
                                  : "left out: 0 or less, which has no logarithm");
   if (series.frontier) say(out.beaten, "left out: no new best (the frontier is fitted)");
-  if (!sorted) series.notes.push_back("rows were not in order: sorted");
+  if (!sorted) series.notes.emplace_back("rows were not in order: sorted");
   if (shared_dates > 0) {
     series.notes.push_back(
         fmt::format("{} values share their place with another one: all count; --where picks one "

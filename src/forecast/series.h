@@ -20,10 +20,10 @@
 namespace belay::forecast {
 
 struct SeriesRequest {
-  std::string x_column, y_column;  // empty: found by the table's columns
-  bool x_is_date = true;           // of an x_column that is given
-  std::vector<std::string> where;  // "column=value", all of which must hold
-  std::string from;                // a date: rows before it are left out
+  std::string x_column = {}, y_column = {};  // empty: found by the table's columns
+  bool x_is_date = true;                     // of an x_column that is given
+  std::vector<std::string> where = {};       // "column=value", all of which must hold
+  std::string from = {};                     // a date: rows before it are left out
   bool logit = false, frontier = false;
   std::optional<double> ceiling = {};  // 1 or 100 for fractions and percent, unless said
 };

@@ -19,7 +19,7 @@ constexpr std::size_t kLeastOrigins = 4;  // below, a back-test neither chooses 
 std::vector<Shape> shapes_to_try(const TrendOptions& o) {
   if (o.form) return {{*o.form, o.ceiling}};
   if (o.linear) return {{Form::kLinear, {}}};
-  if (o.ceiling) return {{Form::kLogistic, o.ceiling}};
+  if (o.ceiling) return {{Form::kLogistic, o.ceiling}, {Form::kLogistic, o.ceiling, true}};
   if (!o.by_date) return {{Form::kExponential, {}}};
   return {{Form::kExponential, {}}, {Form::kLogistic, {}}, {Form::kHyperbolic, {}}};
 }
@@ -77,12 +77,19 @@ void choose(Trend& trend) {
     if (mean > error) continue;
     trend.chosen = i;
     trend.why = fmt::format("the simplest form; {} predicted the past no better than by chance",
-                            form_name(all[*best].shape.form));
+                            shape_name(all[*best].shape));
     break;
   }
 }
 
 }  // namespace
+
+std::string shape_name(const Shape& shape) {
+  std::string name(form_name(shape.form));
+  if (shape.form != Form::kLogistic || !shape.ceiling) return name;
+  return name + fmt::format(" with {} {}", shape.lower ? "a fitted ceiling up to" : "ceiling",
+                            *shape.ceiling);
+}
 
 Spread spread_of(std::vector<double> values) {
   std::sort(values.begin(), values.end());

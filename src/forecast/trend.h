@@ -36,13 +36,16 @@ struct StopPrior {
 struct TrendOptions {
   std::optional<Form> form = {};       // none: chosen
   std::optional<double> ceiling = {};  // of the values: only logistic curves have one
-  bool by_date = true;            // else x is a logarithm, and only the power law is tried
-  bool linear = false;            // values are on a scale without factors (abilities)
-  double horizon = 3;             // years, of the chance to stop and the back-test's targets
+  bool by_date = true;                 // else x is a logarithm, and only the power law is tried
+  bool linear = false;                 // values are on a scale without factors (abilities)
+  double horizon = 3;                  // years, of the chance to stop and the back-test's targets
   double stop_shape = 1, stop_years = 0;  // StopPrior; 0: the age of the trend
   bool calibrate = true;                  // widen the intervals as the back-test asks
   std::uint64_t seed = 0;
 };
+
+/// "logistic with ceiling 100" and the like.
+std::string shape_name(const Shape& shape);
 
 /// A form that was tried.
 struct Candidate {

@@ -115,7 +115,10 @@ double TrendFit::from_u(const Line& line, double u) const {
 
 std::vector<double> TrendFit::grid(std::span<const Point> points) const {
   std::vector<double> values;
-  if (shape_.form == Form::kLogistic && !shape_.ceiling) {
+  if (shape_.form == Form::kLogistic && shape_.lower) {
+    const double room = *shape_.ceiling - highest_;
+    for (const double f : equal_factors(0.02, 1)) values.push_back(highest_ + f * room);
+  } else if (shape_.form == Form::kLogistic && !shape_.ceiling) {
     for (const double f : equal_factors(0.02, 1000)) values.push_back(highest_ * (1 + f));
   } else if (shape_.form == Form::kHyperbolic) {
     const double span = last_x_ - points.front().x;

@@ -7,9 +7,10 @@
 // Slope, intercept and error variance have the reference prior, 1 / variance: predictions then are
 // Student's t with n - 2 degrees of freedom, so few points give the wide interval that they are
 // worth (with three it is Cauchy's). The fourth parameter, where there is one, is summed over a
-// grid with its posterior weight: (c / highest y - 1) between 0.02 and 1000, r between 0.02 and 20
-// times the span of x, both uniform in the logarithm; their upper ends are the exponential. Gelman
-// et al., "Bayesian data analysis", 3rd ed., 14.2. Pure: equal arguments give equal results.
+// grid with its posterior weight: (c / highest y - 1) between 0.02 and 1000 (of scores, the room
+// left between 2 and 100 %), r between 0.02 and 20 times the span of x, uniform in the logarithm;
+// without a bound of scores the upper ends are the exponential. Gelman et al., "Bayesian data
+// analysis", 3rd ed., 14.2. Pure: equal arguments give equal results.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +36,7 @@ struct Point {
 struct Shape {
   Form form = Form::kExponential;
   std::optional<double> ceiling = {};  // of a logistic curve; none: fitted
+  bool lower = false;                  // fitted too, but at most `ceiling`
 };
 
 struct FitOptions {
