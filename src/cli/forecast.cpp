@@ -4,16 +4,19 @@
 namespace belay::cli {
 
 void add_forecast(Verbs& verbs) {
-  Verb parent =
-      verbs.add({.name = "forecast",
-                 .about = "Fit scaling laws with intervals, scored on runs held out",
-                 .examples = {"forecast loss runs.csv", "forecast loss runs.csv --budget 1e20"}},
-                []() -> base::Result<ExitCode> {
-                  return base::invalid_argument({.what = "belay forecast needs to know of what",
-                                                 .allowed = "loss",
-                                                 .next = "see belay forecast --help"});
-                });
+  Verb parent = verbs.add(
+      {.name = "forecast",
+       .about = "Predictions with intervals, written down and scored",
+       .examples = {"forecast loss runs.csv --budget 1e20",
+                    "forecast trend horizons.csv --level 10000", "forecast score runs/climb"}},
+      []() -> base::Result<ExitCode> {
+        return base::invalid_argument({.what = "belay forecast needs to know what to do",
+                                       .allowed = "loss, trend, score",
+                                       .next = "see belay forecast --help"});
+      });
   add_forecast_loss(verbs, parent);
+  add_forecast_trend(verbs, parent);
+  add_forecast_score(verbs, parent);
 }
 
 }  // namespace belay::cli

@@ -24,7 +24,7 @@ namespace belay::store {
 constexpr std::size_t kForecastQuantiles = 99;
 
 struct Forecast {
-  std::string id;         // the first 16 digits of its line's sha256; set by reading
+  std::string id = {};    // the first 16 digits of its line's sha256; set by reading
   double made = 0;        // seconds since 1970
   std::string kind;       // "loss" or "trend"
   nlohmann::json target;  // an object that says what was predicted: {"run": R, "metric": M}, or
