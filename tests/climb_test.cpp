@@ -128,7 +128,7 @@ TEST(Ladder, FitsTheTimeAndStandsAroundTheOptimum) {
 TEST(Ladder, SaysHowManyHoursWouldDo) {
   LawTrainer trainer;
   LadderOptions o{
-      .seconds = 20, .tokens_per_parameter = 8, .valid_tokens = 1e5, .least_steps = 100};
+      .seconds = 12, .tokens_per_parameter = 8, .valid_tokens = 1e5, .least_steps = 100};
   const auto ladder = plan_ladder(o, [&](Shape s) {
     return trainer.measure(
         {{"depth", std::to_string(s.depth)}, {"width", std::to_string(s.width)}});
