@@ -11,8 +11,8 @@
 namespace belay::forecast {
 
 struct BacktestOptions {
-  double ahead = 8;       // times the largest fitted compute
-  double window = 0;      // fits only runs within this factor below it; 0: all
+  double ahead = 8;      // times the largest fitted compute
+  double window = 0;     // fits only runs within this factor below it; 0: all
   int n_resamples = 50;  // of each fit
 };
 
