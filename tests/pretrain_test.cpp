@@ -128,7 +128,7 @@ TEST(Validation, CountsEveryTokenOnce) {
   for (const std::size_t n : {0, 1, 2, 15, 16, 17, 24, 25, 100}) {
     const std::string text = kText.substr(5, n);
     const auto set = data::Dataset::of_bytes({kText}, {text, "Or two."}, "text");
-    const auto seen = train::validate(t.ctx, base::Env::posix(), t.model, set, 16);
+    const auto seen = train::validate(t.ctx, base::Env::posix(), t.model, set, {.context = 16});
     ASSERT_TRUE(seen.ok()) << seen.status().message();
     // Byte by byte: the window that first reaches a byte predicts it.
     double nats = 0;
@@ -148,7 +148,8 @@ TEST(Validation, CountsEveryTokenOnce) {
     EXPECT_NEAR(seen->bits_per_byte(), nats / std::log(2) / static_cast<double>(n + 7), 1e-9);
   }
   const auto set = data::Dataset::of_bytes({kText}, {kText}, "text");
-  const auto part = train::validate(t.ctx, base::Env::posix(), t.model, set, 16, 100);
+  const auto part = train::validate(t.ctx, base::Env::posix(), t.model, set,
+                                     {.context = 16, .max_tokens = 100});
   ASSERT_TRUE(part.ok());
   EXPECT_EQ(part->n_tokens, 100);
   EXPECT_EQ(part->n_bytes, 100);

@@ -22,10 +22,14 @@ struct Validation {
   double bits_per_byte() const;
 };
 
-/// The validation split, or its first max_tokens tokens (0: all). context: at least 2, at most
-/// model.max_positions(). Fails as model::score does.
+struct ValidationOptions {
+  std::int64_t context = 0;     // at least 2, at most model.max_positions()
+  std::int64_t max_tokens = 0;  // the first of the split; 0: all
+  std::int64_t overlap = 0;     // tokens that neighbouring windows share, at least 1; 0: a half
+};
+
+/// The validation split. Fails as model::score does.
 base::Result<Validation> validate(base::Context& ctx, base::Env& env, const model::Model& model,
-                                  const data::Dataset& dataset, std::int64_t context,
-                                  std::int64_t max_tokens = 0);
+                                  const data::Dataset& dataset, const ValidationOptions& options);
 
 }  // namespace belay::train
