@@ -13,11 +13,13 @@ pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(zlib REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(lzma REQUIRED IMPORTED_TARGET liblzma)
 pkg_check_modules(nlopt REQUIRED IMPORTED_TARGET nlopt)
+pkg_check_modules(crypto REQUIRED IMPORTED_TARGET libcrypto)
 pkg_check_modules(toml REQUIRED IMPORTED_TARGET tomlplusplus)
 
 # On every compile line, so that one precompiled header serves all folders.
 set(BELAY_COMMON_LIBRARIES Threads::Threads fmt::fmt spdlog::spdlog nlohmann_json::nlohmann_json)
-set(BELAY_LIBRARIES_base PkgConfig::xxhash PkgConfig::zlib PkgConfig::lzma PkgConfig::zstd)
+set(BELAY_LIBRARIES_base PkgConfig::xxhash PkgConfig::zlib PkgConfig::lzma PkgConfig::zstd
+    PkgConfig::crypto)
 set(BELAY_LIBRARIES_stats PkgConfig::nlopt)
 set(BELAY_LIBRARIES_store PkgConfig::xxhash PkgConfig::sqlite)
 set(BELAY_LIBRARIES_text PkgConfig::utf8proc)

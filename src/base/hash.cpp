@@ -1,7 +1,12 @@
 #include "base/hash.h"
 
 #define XXH_STATIC_LINKING_ONLY  // the state by value
+#include <openssl/evp.h>
 #include <xxhash.h>
+
+#include <array>
+
+#include "base/status.h"
 
 namespace belay::base {
 
@@ -23,6 +28,21 @@ void Xxh3::update(std::span<const std::byte> bytes) {
 }
 
 std::uint64_t Xxh3::digest() const { return XXH3_64bits_digest(&state_->xxh); }
+
+std::string sha256_hex(std::span<const std::byte> bytes) {
+  std::array<unsigned char, 32> digest{};
+  BELAY_CHECK(
+      EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, EVP_sha256(), nullptr) == 1,
+      "SHA-256 needs nothing that could be missing");
+  std::string text;
+  for (const unsigned char byte : digest) {
+    text += "0123456789abcdef"[byte >> 4];
+    text += "0123456789abcdef"[byte & 15u];
+  }
+  return text;
+}
+
+std::string sha256_hex(std::string_view text) { return sha256_hex(std::as_bytes(std::span(text))); }
 
 std::string hex64(std::uint64_t value) {
   std::string text(16, '0');

@@ -1,5 +1,6 @@
 // XXH3, 64 bits: the checksum of tensors and shards. It finds flipped bits; it is no defence
-// against a person who means harm (signatures use SHA-256).
+// against a person who means harm. SHA-256 (OpenSSL's): the identity of what a person could want to
+// change.
 #pragma once
 
 #include <cstddef>
@@ -29,6 +30,10 @@ class Xxh3 {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// SHA-256 of all bytes at once: 64 lower-case hexadecimal digits.
+std::string sha256_hex(std::span<const std::byte> bytes);
+std::string sha256_hex(std::string_view text);
 
 /// 16 lower-case hexadecimal digits, and back (nothing for any other text).
 std::string hex64(std::uint64_t value);

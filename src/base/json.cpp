@@ -103,6 +103,11 @@ json json_value(std::string_view text) {
   return json::parse(text.begin(), text.end(), nullptr, false);
 }
 
+std::string utf8_text(const std::string& bytes) {
+  const std::string quoted = json(bytes).dump(-1, ' ', false, json::error_handler_t::replace);
+  return json_value(quoted).get<std::string>();
+}
+
 nlohmann::ordered_json to_ordered(const json& value) { return nlohmann::ordered_json(value); }
 
 JsonReader::JsonReader(std::shared_ptr<const json> node, std::string file, std::string path)

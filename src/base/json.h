@@ -81,6 +81,9 @@ Result<JsonReader> parse_json(std::string_view text, std::string_view file,
 /// when it is no JSON. Here, because the parser takes seconds to compile wherever it is used.
 nlohmann::json json_value(std::string_view text);
 
+/// Bytes that may end within a character, or be none, as JSON takes them.
+std::string utf8_text(const std::string& bytes);
+
 /// The same value in the type that keeps the order of keys (they come in alphabetical order).
 nlohmann::ordered_json to_ordered(const nlohmann::json& value);
 

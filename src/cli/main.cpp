@@ -47,6 +47,7 @@ ExitCode run(int argc, char** argv) {
   add_data(verbs);
   add_plan(verbs);
   add_pretrain(verbs);
+  add_sweep(verbs);
   add_sample(verbs);
   add_score(verbs);
   add_runs(verbs);

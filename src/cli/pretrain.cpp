@@ -9,63 +9,19 @@
 #include "cli/columns.h"
 #include "cli/interrupt.h"
 #include "cli/pretrain_resume.h"
-#include "cli/pretrain_session.h"
+#include "cli/pretrain_run.h"
 #include "cli/verbs.h"
 
 namespace belay::cli {
 namespace {
 
 using base::Result;
-using base::Status;
-using nlohmann::ordered_json;
 
-constexpr std::int64_t kSampleBytes = 400;
-
-void print_sample(PretrainSession& run) {
-  const Excerpt excerpt = excerpt_of(run.data().set, static_cast<std::size_t>(kSampleBytes));
-  const std::string made = run.continue_text(excerpt.prompt, kSampleBytes);
-  const std::string both = excerpt.prompt + made, text = excerpt.prompt + excerpt.continuation;
+void print_sample(const PretrainResult& result) {
+  const std::string& prompt = result.excerpt.prompt;
+  const std::string text = prompt + result.excerpt.continuation, both = prompt + result.text;
   std::fputs(two_columns({"the text goes on", text}, {"the model goes on", both}, 44).c_str(),
              stdout);
-}
-
-ordered_json totals_of(PretrainSession& run, std::string_view status) {
-  return {{"status", status},
-          {"steps", run.state().step},
-          {"tokens", run.state().tokens},
-          {"skipped_steps", run.state().skipped},
-          {"seconds", run.state().seconds},
-          {"loss", run.metrics().recent_loss()}};
-}
-
-/// What a run that came to its end is worth: into the manifest, the metrics and the report.
-Status evaluate(PretrainSession& run, bool json) {
-  if (run.data().set.valid().n_tokens() < 2) return {};
-  BELAY_ASSIGN_OR_RETURN(const train::Validation validation, run.validate(0));
-  const Comparison comparison = compare(run.data().set, run.data().embedded, validation);
-  const ordered_json metrics = {{"val_loss", validation.nats_per_token()},
-                                {"val_bpb", validation.bits_per_byte()}};
-  ordered_json line = {
-      {"step", run.state().step}, {"tokens", run.state().tokens}, {"seconds", run.state().seconds}};
-  line.update(metrics);
-  BELAY_RETURN_IF_ERROR(run.metrics().add(line));
-  ordered_json fields = metrics;
-  fields["bigram_bpb"] = comparison.bigram;
-  if (comparison.xz) fields["xz_bpb"] = *comparison.xz;
-  BELAY_RETURN_IF_ERROR(run.update_manifest(fields));
-  if (json) return {};
-  fmt::print("\n{}\n", comparison_text(comparison));
-  print_sample(run);
-  return {};
-}
-
-/// The totals of the run, and what it took beside what was planned.
-ordered_json ending_of(PretrainSession& run, base::Env& env, std::string_view status) {
-  ordered_json fields = totals_of(run, status);
-  fields["measured"] =
-      train::measured_json(env, run.arguments().out, run.plan(),
-                           static_cast<double>(run.state().tokens), run.state().seconds);
-  return fields;
 }
 
 std::string resume_command(const PretrainSession& run) {
@@ -73,29 +29,21 @@ std::string resume_command(const PretrainSession& run) {
 }
 
 Result<ExitCode> run_session(PretrainSession& run, Verbs& verbs, bool json) {
-  const auto ending = run.train();
-  if (!ending.ok()) {
-    ordered_json fields = totals_of(run, "failed");
-    fields["error"] = ending.status().message();
-    const Status written = run.update_manifest(fields);
-    if (!written.ok()) verbs.log.warn("{}", written.message());
-    run.write_report();
-    return ending.status();
-  }
-  const bool done = *ending == train::Ending::kDone;
-  if (*ending != train::Ending::kStopped) BELAY_RETURN_IF_ERROR(evaluate(run, json));
-  BELAY_RETURN_IF_ERROR(run.metrics().flush());
-  BELAY_RETURN_IF_ERROR(
-      run.update_manifest(ending_of(run, verbs.env, done ? "done" : "interrupted")));
-  run.write_report();
+  BELAY_ASSIGN_OR_RETURN(const PretrainResult result, train_and_evaluate(run, verbs));
   if (json) {
     print_json(run.manifest());
     return ExitCode::kDone;
   }
+  if (result.comparison) {
+    fmt::print("\n{}\n", comparison_text(*result.comparison));
+    print_sample(result);
+  }
   fmt::print("\nsaved in {}: {} steps, {} tokens\nreport   {}\n", run.model_folder(),
              run.state().step, base::count_text(static_cast<double>(run.state().tokens)),
              base::join_path(run.arguments().out, "report.html"));
-  if (!done) fmt::print("stopped before the end; go on with\n  {}\n", resume_command(run));
+  if (result.ending != train::Ending::kDone) {
+    fmt::print("stopped before the end; go on with\n  {}\n", resume_command(run));
+  }
   return ExitCode::kDone;
 }
 
@@ -119,6 +67,10 @@ Result<ExitCode> run_pretrain(Verbs& verbs, Verb verb, const PretrainArguments& 
   BELAY_ASSIGN_OR_RETURN(RunData data, open_run_data(verbs.env, a, options));
   PretrainSession run(verbs, a, options, std::move(data), std::move(compute));
   BELAY_RETURN_IF_ERROR(run.begin(options_json(verb), resume));
+  verbs.log.info("{}", run.plan_lines());
+  if (run.state().step > 0) {
+    verbs.log.info("{}   from step {}", resume ? "resume" : "fork  ", run.state().step);
+  }
   return run_session(run, verbs, typed.json);
 }
 

@@ -12,6 +12,7 @@ using base::Status;
 
 constexpr std::int64_t kMicroTokens = 16384;  // computed at a time, unless asked otherwise
 constexpr std::int64_t kBatchTokens = 2048;
+constexpr std::int64_t kWidthMultiple = 32;
 constexpr double kDefaultSeconds = 60;
 constexpr double kAdamwLr = 4e-3, kAdamwLrBesideMuon = 4e-3, kMuonLr = 0.02;
 
@@ -45,6 +46,8 @@ Status check_known(std::string_view name, const std::string& value,
 
 Status check(const PretrainArguments& a) {
   BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--depth", a.depth, 1, 128));
+  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--width", a.width, 0, 64 * 128));
+  BELAY_RETURN_IF_ERROR(check_multiple("--width", a.width, kWidthMultiple, "32"));
   BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--context", a.context, 2, 1 << 16));
   BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--batch-tokens", a.batch_tokens, 0, 1 << 24));
   BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--micro-tokens", a.micro_tokens, 0, 1 << 20));
@@ -69,6 +72,23 @@ Status check(const PretrainArguments& a) {
   return check_known("--optimizer", a.optimizer, {"adamw", "muon"});
 }
 
+/// A fork shares the first part of a run whose length does not show yet.
+Status check_fork(const PretrainArguments& a) {
+  if (a.keep_fork && (a.schedule != "wsd" || a.steps == 0)) {
+    return base::invalid_argument(
+        {.where = "--keep-fork", .what = "needs --schedule wsd and --steps, to know where"});
+  }
+  if (a.fork.empty()) return {};
+  const auto refuse = [](std::string what) {
+    return base::invalid_argument({.where = "--fork", .what = std::move(what)});
+  };
+  if (a.schedule != "wsd") return refuse("needs --schedule wsd, whose rate stays before it falls");
+  if (a.steps == 0) return refuse("needs --steps, the length of the whole run");
+  if (!a.from.empty()) return refuse("does not go with --from: the run that is forked has weights");
+  if (a.fork == a.out) return refuse("is the run in --out: a run cannot fork from itself");
+  return {};
+}
+
 /// The largest part of a batch, in whole rows, that divides it and is not above the limit.
 std::int64_t micro_of(std::int64_t batch_tokens, std::int64_t context) {
   const std::int64_t rows = batch_tokens / context;
@@ -91,6 +111,7 @@ void add_plan_options(Verb verb, PretrainArguments& a) {
   add("--from", a.from, "Go on from the weights of this Hugging Face folder, with its shape")
       .type("DIR");
   add("--depth", a.depth, "Layers; the width is 64 times as much, and the heads are as many");
+  add("--width", a.width, "Another width, a multiple of 32; 0: 64 times the depth");
   add("--context", a.context, "Tokens of a row");
   add("--batch-tokens", a.batch_tokens, "Tokens of a step; 0: 2048");
   add("--micro-tokens", a.micro_tokens, "Of them computed at a time; 0: at most 16384");
@@ -115,6 +136,10 @@ void add_options(Verb verb, PretrainArguments& a) {
   add("--out", a.out, "Folder of the run: model/, run.json, metrics.jsonl, report.html")
       .type("DIR");
   add("--resume", a.resume, "Go on with the run in this folder, with its options").type("DIR");
+  add("--fork", a.fork,
+      "Begin where this run of --schedule wsd began to decay: the weights of a run from nothing, "
+      "for the time of the rest")
+      .type("RUN");
   verb.flag("--overwrite", a.overwrite, "Replace a run that is in --out");
   add_plan_options(verb, a);
   add("--lr", a.lr, "Peak of AdamW's learning rate; 0: the optimizer's default");
@@ -126,6 +151,8 @@ void add_options(Verb verb, PretrainArguments& a) {
   add("--schedule", a.schedule, "How it falls: linear, cosine, or wsd, which stays, then falls");
   add("--decay-share", a.decay_share, "Of the run, in which wsd falls");
   add("--lr-floor", a.lr_floor, "Learning rate at the end, as a share of the peak");
+  verb.flag("--keep-fork", a.keep_fork,
+            "Keep the state before wsd begins to fall, in fork/, for --fork of longer runs");
   add("--checkpoint-seconds", a.checkpoint_seconds,
       "Seconds between checkpoints, more where saving would take over 1 % of them; 0: only at the "
       "end");
@@ -135,10 +162,12 @@ void add_options(Verb verb, PretrainArguments& a) {
 
 Result<train::PretrainOptions> resolve(const PretrainArguments& a) {
   BELAY_RETURN_IF_ERROR(check(a));
-  if (!a.from.empty() && a.depth != PretrainArguments().depth) {
+  if (!a.from.empty() && (a.depth != PretrainArguments().depth || a.width != 0)) {
     return base::invalid_argument(
-        {.where = "--depth", .what = "does not go with --from, whose model has its own shape"});
+        {.where = a.width != 0 ? "--width" : "--depth",
+         .what = "does not go with --from, whose model has its own shape"});
   }
+  BELAY_RETURN_IF_ERROR(check_fork(a));
   train::PretrainOptions o;
   o.batch_tokens = a.batch_tokens > 0 ? a.batch_tokens
                                       : std::max(a.context, kBatchTokens / a.context * a.context);

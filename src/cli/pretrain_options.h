@@ -9,8 +9,9 @@
 namespace belay::cli {
 
 struct PretrainArguments {
-  std::string data, out = "runs/pretrain", resume, from, optimizer = "muon", schedule = "linear";
-  std::int64_t depth = 3, context = 256, batch_tokens = 0, micro_tokens = 0, warmup = 20;
+  std::string data, out = "runs/pretrain", resume, from, fork, optimizer = "muon",
+                    schedule = "linear";
+  std::int64_t depth = 3, width = 0, context = 256, batch_tokens = 0, micro_tokens = 0, warmup = 20;
   std::int64_t steps = 0;
   double lr = 0, muon_lr = 0;  // 0: the optimizer's default
   double max_seconds = 0, weight_decay = 0.1, clip = 1, z_loss = 0;
@@ -21,7 +22,7 @@ struct PretrainArguments {
   double checkpoint_seconds = 60;
   std::int64_t checkpoint_steps = 0;
   std::uint64_t seed = 1;
-  bool overwrite = false;
+  bool keep_fork = false, overwrite = false;
   bool json = false;
   ComputeOptions compute;
 };

@@ -71,8 +71,8 @@ bool saves_on_the_way(const PretrainArguments& a, const train::PretrainOptions& 
 Result<model::ModelConfig> config_of_run(base::Env& env, const PretrainArguments& a,
                                          const data::Dataset& set) {
   if (a.from.empty()) {
-    model::ModelConfig config =
-        train::config_of_depth(a.depth, ops::round_up(set.vocab_size(), kVocabMultiple), a.context);
+    model::ModelConfig config = train::config_of_depth(
+        a.depth, ops::round_up(set.vocab_size(), kVocabMultiple), a.context, a.width);
     config.bos_id = config.eos_id = set.tokenizer().end_of_text().value_or(-1);
     return config;
   }

@@ -24,7 +24,7 @@ const std::set<std::string> kOfTheCommand = {"help", "config",    "resume",
 /// May differ without a change of the result.
 const std::set<std::string> kHarmless = {
     "threads",      "isa",        "data",        "checkpoint-seconds", "checkpoint-steps",
-    "eval-seconds", "eval-steps", "eval-tokens", "price-per-hour"};
+    "eval-seconds", "eval-steps", "eval-tokens", "price-per-hour",     "keep-fork"};
 
 bool same_value(const std::string& a, const std::string& b) {
   if (a == b) return true;
@@ -124,6 +124,7 @@ ordered_json identity_of(const PretrainArguments& a, const train::PretrainOption
                          const ordered_json& data, const Compute& compute) {
   return {{"options",
            {{"depth", a.depth},
+            {"width", a.width},
             {"context", a.context},
             {"seed", a.seed},
             {"batch_tokens", o.batch_tokens},
@@ -162,6 +163,16 @@ Status check_same_run(const ordered_json& of_checkpoint, const ordered_json& now
                       : "restore run.json, or begin a new run"});
   }
   return {};
+}
+
+Status check_same_trunk(const ordered_json& of_checkpoint, const ordered_json& now,
+                        const std::string& run_folder) {
+  ordered_json then = of_checkpoint, same = now;
+  for (const char* end : {"steps", "decay_share", "lr_floor"}) {
+    then["options"].erase(end);
+    same["options"].erase(end);
+  }
+  return check_same_run(then, same, run_folder);
 }
 
 std::string machine_difference(const ordered_json& of_checkpoint, const ordered_json& now) {

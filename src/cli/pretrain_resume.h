@@ -25,6 +25,10 @@ nlohmann::ordered_json identity_of(const PretrainArguments& arguments,
 base::Status check_same_run(const nlohmann::ordered_json& of_checkpoint,
                             const nlohmann::ordered_json& now, const std::string& run_folder);
 
+/// The same for a fork: how long the run is, and how it ends, may differ.
+base::Status check_same_trunk(const nlohmann::ordered_json& of_checkpoint,
+                              const nlohmann::ordered_json& now, const std::string& run_folder);
+
 /// What the checkpoint was computed with and this process does not have (instruction set, version),
 /// or nothing: the run goes on, but its bits are not those of a run that was never stopped.
 std::string machine_difference(const nlohmann::ordered_json& of_checkpoint,

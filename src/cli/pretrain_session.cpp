@@ -20,6 +20,8 @@ using nlohmann::ordered_json;
 
 constexpr double kMostOfTheTime = 0.01;  // that saving may take
 constexpr double kSampleTemperature = 0.8;
+constexpr std::string_view kForkFolder = "fork";
+constexpr std::uint64_t kMaxMetricsBytes = std::uint64_t{1} << 30;
 constexpr std::int64_t kSampleBytes = 200;  // of a sample along the way
 
 /// Runs that a person might still want are not destroyed unasked.
@@ -30,13 +32,6 @@ Status check_empty(const train::RunFolder& folder, bool overwrite) {
        .what = "holds a run already",
        .next = fmt::format("go on with --resume {}, choose another --out, or add --overwrite",
                            folder.path())});
-}
-
-/// Bytes that may end within a character, as JSON takes them.
-std::string utf8_text(const std::string& bytes) {
-  const std::string quoted =
-      ordered_json(bytes).dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-  return base::json_value(quoted).get<std::string>();
 }
 
 }  // namespace
@@ -80,10 +75,10 @@ Status PretrainSession::first_weights() {
   return {};
 }
 
-Status PretrainSession::begin(ordered_json options, bool resume) {
+Status PretrainSession::begin(ordered_json options, bool resume, bool measure) {
   BELAY_RETURN_IF_ERROR(make_model(resume));
   BELAY_ASSIGN_OR_RETURN(folder_, train::RunFolder::open(verbs_.env, arguments_.out));
-  BELAY_RETURN_IF_ERROR(resume ? begin_resumed() : begin_new(std::move(options)));
+  BELAY_RETURN_IF_ERROR(resume ? begin_resumed() : begin_new(std::move(options), measure));
   BELAY_ASSIGN_OR_RETURN(metrics_, train::Metrics::open(verbs_.env, folder_->metrics_path(),
                                                         plan_.flops_per_token, state_));
   if (!data_.bytes) {
@@ -91,19 +86,24 @@ Status PretrainSession::begin(ordered_json options, bool resume) {
   }
   next_save_ = state_.seconds + arguments_.checkpoint_seconds;
   next_evaluation_ = state_.seconds + arguments_.eval_seconds;
-  verbs_.log.info("{}", plan_text(plan_, config_, options_, arguments_, data_.set, compute_));
-  if (resume) verbs_.log.info("resume   {} from step {}", arguments_.out, state_.step);
   return {};
 }
 
-Status PretrainSession::begin_new(ordered_json options) {
+std::string PretrainSession::plan_lines() const {
+  return plan_text(plan_, config_, options_, arguments_, data_.set, compute_);
+}
+
+Status PretrainSession::begin_new(ordered_json options, bool measure) {
   BELAY_RETURN_IF_ERROR(check_empty(*folder_, arguments_.overwrite));
   BELAY_RETURN_IF_ERROR(first_weights());  // they may be those of the run that is replaced
   BELAY_RETURN_IF_ERROR(folder_->clear());
-  measure_time(verbs_.env, compute_, *model_, arguments_, options_, data_.set, plan_);
+  if (measure) {
+    measure_time(verbs_.env, compute_, *model_, arguments_, options_, data_.set, plan_);
+  }
   optimizer_.emplace(*model_, options_.optimizer);
   manifest_ = manifest_of(verbs_.command_line, options, plan_, arguments_, data_.set, compute_,
                           verbs_.env.wall_seconds());
+  if (!arguments_.fork.empty()) BELAY_RETURN_IF_ERROR(load_fork());
   return folder_->write_manifest(manifest_);
 }
 
@@ -122,6 +122,7 @@ Status PretrainSession::begin_resumed() {
   } else if (saved.status().code() == base::Code::kNotFound) {
     verbs_.log.warn("{} has no checkpoint yet: it begins again", arguments_.out);
     BELAY_RETURN_IF_ERROR(first_weights());
+    if (!arguments_.fork.empty()) BELAY_RETURN_IF_ERROR(load_fork());
   } else {
     return saved.status();
   }
@@ -150,6 +151,52 @@ Status PretrainSession::load(const train::SavedState& saved) {
     if (failed.ok()) failed = read;
   }
   return failed;
+}
+
+/// The state of a shorter run before it fell, with what its metrics say until there.
+Status PretrainSession::load_fork() {
+  const std::string& from = arguments_.fork;
+  const std::string folder = base::join_path(from, kForkFolder);
+  const auto saved = train::read_saved_state(verbs_.env, folder);
+  if (!saved.ok() && saved.status().code() == base::Code::kNotFound) {
+    return base::not_found({.where = "--fork " + from,
+                            .what = "keeps no state from before its decay",
+                            .next = "train it with --schedule wsd --keep-fork"});
+  }
+  BELAY_RETURN_IF_ERROR(saved.status());
+  BELAY_RETURN_IF_ERROR(check_same_trunk(saved->run, identity(), from));
+  const train::Checkpoint& kept = saved->checkpoints.front();
+  if (const auto most = train::decay_begin(options_.schedule, options_.steps);
+      kept.loop.step > most) {
+    return base::invalid_argument(
+        {.where = fmt::format("--steps {}", options_.steps),
+         .what = fmt::format("is too short for --fork {}, whose decay begins later", from),
+         .seen = fmt::format("decay from step {}", most),
+         .allowed = fmt::format("from step {} on", kept.loop.step)});
+  }
+  BELAY_RETURN_IF_ERROR(
+      train::load_checkpoint(compute_.ctx, verbs_.env, folder, kept, *model_, *optimizer_));
+  state_ = kept.loop;
+  manifest_["forked"] = {{"from", from}, {"step", state_.step}, {"seconds", state_.seconds}};
+  const auto lines = verbs_.env.read_file(base::join_path(from, "metrics.jsonl"), kMaxMetricsBytes);
+  if (!lines.ok()) return {};  // of no weight
+  return base::write_file_atomic(verbs_.env, folder_->metrics_path(), *lines);
+}
+
+void PretrainSession::keep_fork_if_due(const train::StepInfo& info) {
+  if (!arguments_.keep_fork || info.step != train::decay_begin(options_.schedule, options_.steps)) {
+    return;
+  }
+  const std::string folder = base::join_path(arguments_.out, kForkFolder);
+  const auto keep = [&]() -> Status {
+    for (const char* part : {"state", "model"}) {
+      BELAY_RETURN_IF_ERROR(verbs_.env.create_dirs(base::join_path(folder, part)));
+    }
+    train::Checkpointer kept(verbs_.env, folder, identity());
+    BELAY_RETURN_IF_ERROR(kept.save(*model_, *optimizer_, state_));
+    return kept.finish(*model_);
+  };
+  if (const Status done = keep(); !done.ok()) warn("no state for --fork: " + done.message());
 }
 
 Status PretrainSession::update_manifest(const ordered_json& fields) {
@@ -217,10 +264,11 @@ Status PretrainSession::evaluate_if_due(const train::StepInfo& info) {
                                {"val_bpb", v.bits_per_byte()}}));
   }
   const Excerpt excerpt = excerpt_of(data_.set, static_cast<std::size_t>(kSampleBytes));
-  add_metrics(metrics_->add({{"step", info.step},
-                             {"tokens", info.tokens},
-                             {"prompt", utf8_text(excerpt.prompt)},
-                             {"sample", utf8_text(continue_text(excerpt.prompt, kSampleBytes))}}));
+  add_metrics(
+      metrics_->add({{"step", info.step},
+                     {"tokens", info.tokens},
+                     {"prompt", base::utf8_text(excerpt.prompt)},
+                     {"sample", base::utf8_text(continue_text(excerpt.prompt, kSampleBytes))}}));
   return {};
 }
 
@@ -262,10 +310,11 @@ void PretrainSession::warn(const std::string& message) {
 void PretrainSession::after_step(const train::StepInfo& info, const train::TrainingData& data) {
   tell_events(info, data);
   add_metrics(metrics_->log(info));
+  keep_fork_if_due(info);
   save_if_due(info);
 }
 
-Result<train::Ending> PretrainSession::train() {
+Result<train::Ending> PretrainSession::train(const std::string& label) {
   const data::Batches batches(data_.set.train(), arguments_.context, arguments_.seed);
   const train::TrainingData data{data_.set, batches};
   base::Progress& progress = progress_.emplace(verbs_.env);
@@ -278,8 +327,8 @@ Result<train::Ending> PretrainSession::train() {
                                  "tok/s", state_.loss.mean};
   };
   const auto counter = [&] {
-    return options_.steps > 0 ? fmt::format("step {}/{}", state_.step, options_.steps)
-                              : fmt::format("step {}", state_.step);
+    return options_.steps > 0 ? fmt::format("{}step {}/{}", label, state_.step, options_.steps)
+                              : fmt::format("{}step {}", label, state_.step);
   };
   const auto on_step = [&](const train::StepInfo& info) -> Status {
     last = info;

@@ -25,9 +25,13 @@ class PretrainSession {
         compute_(std::move(compute)) {}
 
   /// Plans, takes the memory, and opens the folder: an empty one, or that of the run to resume.
-  base::Status begin(nlohmann::ordered_json options, bool resume);
-  /// Trains to the end with a progress line, metrics and checkpoints. Ends with a checkpoint.
-  base::Result<train::Ending> train();
+  /// measure: a second of real steps for the plan's time.
+  base::Status begin(nlohmann::ordered_json options, bool resume, bool measure = true);
+  /// What the run will take, in a few lines.
+  std::string plan_lines() const;
+  /// Trains to the end with a progress line (after `label`), metrics and checkpoints. Ends with a
+  /// checkpoint.
+  base::Result<train::Ending> train(const std::string& label = "");
 
   /// Of the first max_tokens of the validation split (0: all).
   base::Result<train::Validation> validate(std::int64_t max_tokens);
@@ -45,6 +49,7 @@ class PretrainSession {
   const RunData& data() const { return data_; }
   const train::LoopState& state() const { return state_; }
   const train::PretrainPlan& plan() const { return plan_; }
+  double flops_per_token() const { return plan_.flops_per_token; }
   train::Metrics& metrics() { return *metrics_; }
   std::string model_folder() const { return folder_->model_folder(); }
 
@@ -52,9 +57,11 @@ class PretrainSession {
   base::Result<model::ModelConfig> choose_config(bool resume);
   base::Status make_model(bool resume);
   base::Status first_weights();
-  base::Status begin_new(nlohmann::ordered_json options);
+  base::Status begin_new(nlohmann::ordered_json options, bool measure);
   base::Status begin_resumed();
   base::Status load(const train::SavedState& saved);
+  base::Status load_fork();
+  void keep_fork_if_due(const train::StepInfo& info);
   nlohmann::ordered_json identity() const;
   void after_step(const train::StepInfo& info, const train::TrainingData& data);
   void tell_events(const train::StepInfo& info, const train::TrainingData& data);

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/units.h"
+#include "cli/columns.h"
 #include "cli/verbs.h"
 #include "report/run_report.h"
 #include "report/sections.h"
@@ -35,26 +36,6 @@ struct Options {
 std::string plain(std::string_view text, std::size_t most = 60) {
   const std::string quoted = base::printable(text, most);
   return quoted.substr(1, quoted.size() - 2);
-}
-
-/// Rows of cells as aligned columns; the first is text, the others are numbers.
-std::string table(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<std::size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
-  }
-  std::string text;
-  for (const auto& row : rows) {
-    std::string line;
-    for (std::size_t c = 0; c < row.size(); ++c) {
-      line += c == 0 ? fmt::format("{:<{}}", row[c], widths[c])
-                     : fmt::format("  {:>{}}", row[c], widths[c]);
-    }
-    line.resize(line.find_last_not_of(' ') + 1);
-    text += line + "\n";
-  }
-  return text;
 }
 
 std::string count(std::optional<double> value) { return value ? base::count_text(*value) : "-"; }

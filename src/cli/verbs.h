@@ -70,6 +70,7 @@ void add_pretrain(Verbs& verbs);
 void add_runs(Verbs& verbs);
 void add_sample(Verbs& verbs);
 void add_score(Verbs& verbs);
+void add_sweep(Verbs& verbs);
 void add_tokenizer(Verbs& verbs);
 
 }  // namespace belay::cli

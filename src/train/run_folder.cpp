@@ -58,8 +58,9 @@ bool RunFolder::holds_a_run() const {
 }
 
 Status RunFolder::clear() {
-  for (const char* folder : {"state", "model", ""}) {
+  for (const char* folder : {"state", "model", "fork/state", "fork/model", ""}) {
     const std::string in = folder[0] == '\0' ? path_ : join_path(path_, folder);
+    if (!env_->is_directory(in)) continue;
     for (const char* name : {"checkpoint.json", "config.json", "run.json", "metrics.jsonl"}) {
       BELAY_RETURN_IF_ERROR(remove_if_there(*env_, join_path(in, name)));
     }

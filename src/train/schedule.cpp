@@ -33,6 +33,18 @@ std::optional<Curve> parse_curve(std::string_view name) {
   return std::nullopt;
 }
 
+std::int64_t decay_begin(const Schedule& schedule, std::int64_t steps) {
+  if (schedule.curve != Curve::kWsd || steps <= 0) return 0;
+  const auto n = static_cast<double>(steps);
+  auto step = static_cast<std::int64_t>(n * (1 - schedule.decay_share));
+  const auto at_peak = [&](std::int64_t s) {
+    return height(schedule, static_cast<double>(s) / n) == 1;
+  };
+  while (step > 0 && !at_peak(step - 1)) --step;
+  while (step < steps && at_peak(step)) ++step;
+  return step;
+}
+
 double learning_rate(const Schedule& schedule, std::int64_t step, double progress) {
   const double warm = schedule.warmup_steps <= 0 ? 1.0
                                                  : static_cast<double>(step + 1) /

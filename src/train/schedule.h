@@ -27,6 +27,10 @@ struct Schedule {
   double floor = 0;          // the rate at the end, as a share of the peak
 };
 
+/// The first step of a run of `steps` whose rate depends on where the run ends: before it, a run of
+/// another length is the same run. 0 for the curves that fall from the start.
+std::int64_t decay_begin(const Schedule& schedule, std::int64_t steps);
+
 /// The rate of step `step` (from 0); progress in [0, 1]: the share of the run that lies behind it.
 double learning_rate(const Schedule& schedule, std::int64_t step, double progress);
 
