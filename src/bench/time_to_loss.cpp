@@ -21,6 +21,10 @@ using base::Status;
 constexpr std::uint64_t kMaxCorpusBytes = std::uint64_t{1} << 28;
 constexpr std::uint64_t kPieceBytes = std::uint64_t{1} << 28;  // of a tokenizer's training
 
+/// Tokens that neighbouring windows of a validation share. All but the first of a window are
+/// predicted, so with one token in common each is predicted once.
+constexpr std::int64_t kOverlap = 1;
+
 /// Characters of a text in UTF-8: bytes that continue none.
 std::int64_t count_characters(std::string_view text) {
   return std::count_if(text.begin(), text.end(),
@@ -55,7 +59,7 @@ Result<data::Dataset> tokenize(base::Context& ctx, std::string_view train, std::
                                const TimeToLossOptions& o) {
   text::Tokenizer tokenizer = text::Tokenizer::bytes();
   if (o.recipe.vocab_size > 256) {
-    const text::TrainOptions options{.vocab_size = o.recipe.vocab_size, .split = o.recipe.split};
+    const text::TrainOptions options{.vocab_size = o.recipe.vocab_size};
     text::PieceCounter counter(ctx.threads, options.split, {}, false, kPieceBytes);
     counter.add(train);
     BELAY_ASSIGN_OR_RETURN(tokenizer, text::train_bpe(counter.take(), options));
@@ -96,7 +100,7 @@ class Race {
       BELAY_ASSIGN_OR_RETURN(
           const train::Validation v,
           train::validate(ctx_, env_, model_, dataset_,
-                          {.context = o_.recipe.context, .overlap = o_.recipe.overlap}));
+                          {.context = o_.recipe.context, .overlap = kOverlap}));
       r.validating += watch.lap();
       ++r.validations;
       r.nats_per_character = v.nats / static_cast<double>(r.n_characters);
@@ -150,7 +154,7 @@ model::ModelConfig LossRecipe::config() const {
   c.n_heads = c.n_kv_heads = heads;
   c.head_dim = width / heads;
   c.max_position = context;
-  c.tied_embeddings = tied;
+  c.tied_embeddings = false;
   c.initializer_range = init_std;
   return c;
 }
@@ -159,8 +163,12 @@ train::PretrainOptions LossRecipe::training() const {
   return {.batch_tokens = batch_tokens,
           .micro_tokens = batch_tokens,
           .steps = steps,
-          .schedule = {.lr = lr, .warmup_steps = warmup, .curve = *train::parse_curve(curve), .decay_share=decay_share, .floor = floor},
-          .optimizer = {.muon = muon, .beta1 = beta1, .beta2 = beta2, .weight_decay = weight_decay, .clip = clip, .muon_lr_ratio = muon_lr_ratio, .muon_momentum = muon_momentum}};
+          .schedule = {.lr = lr, .warmup_steps = warmup, .floor = lr_floor},
+          .optimizer = {.muon = true,
+                        .beta1 = beta1,
+                        .weight_decay = 0,
+                        .muon_lr_ratio = muon_lr_ratio,
+                        .muon_momentum = muon_momentum}};
 }
 
 Status check_recipe(const LossRecipe& r) {
@@ -186,7 +194,20 @@ Status check_recipe(const LossRecipe& r) {
     return out_of_range("--batch-tokens", static_cast<double>(r.batch_tokens),
                         "a multiple of --context");
   }
-  if (!(r.lr > 0 && r.lr <= 1)) return out_of_range("--lr", r.lr, "above 0, at most 1");
+  struct Rate {
+    const char* option;
+    double value, most;
+  };
+  for (const Rate& rate : {Rate{"--lr", r.lr, 1}, Rate{"--muon-lr-ratio", r.muon_lr_ratio, 1000},
+                           Rate{"--init-std", r.init_std, 10}}) {
+    if (rate.value > 0 && rate.value <= rate.most) continue;
+    return out_of_range(rate.option, rate.value, fmt::format("above 0, at most {}", rate.most));
+  }
+  for (const Rate& share : {Rate{"--lr-floor", r.lr_floor, 1}, Rate{"--beta1", r.beta1, 0.999},
+                            Rate{"--muon-momentum", r.muon_momentum, 0.999}}) {
+    if (share.value >= 0 && share.value <= share.most) continue;
+    return out_of_range(share.option, share.value, fmt::format("0 to {}", share.most));
+  }
   return {};
 }
 

@@ -16,23 +16,23 @@
 #include "base/env.h"
 #include "base/status.h"
 #include "model/config.h"
-#include "text/split.h"
 #include "train/pretrain.h"
 
 namespace belay::bench {
 
-/// A shape, and how it is trained. The defaults are what a search over them found; docs/log/.
+/// A shape, and how it is trained. The defaults are what a search over them found for Shakespeare's
+/// plays; docs/log/2026-11-26-time-to-loss.md.
 struct LossRecipe {
-  std::int64_t vocab_size = 1024;  // of the tokenizer; 256: bytes, without one
-  std::int64_t layers = 2, width = 128, heads = 2, ffn = 384;
-  std::int64_t context = 64, batch_tokens = 2048;
-  std::int64_t steps = 150, warmup = 10;
-  double lr = 0.02;            // AdamW's: embedding, output layer and norms
-  double muon_lr_ratio = 1;    // Muon's over it: matrices of the layers
-  double weight_decay = 0;
-  double init_std = 0.02;
-  std::int64_t overlap = 0; bool muon = true; double clip = 1, muon_momentum = 0.95, floor = 0, decay_share=0.5; std::string curve = "linear"; double beta1 = 0.9, beta2 = 0.95; text::Split split = text::Split::kCl100k;
-  bool tied = true;            // output layer and embedding
+  std::int64_t vocab_size = 3072;  // of the tokenizer; 256: bytes, without one
+  std::int64_t layers = 1, width = 64, heads = 2, ffn = 128;
+  std::int64_t context = 64, batch_tokens = 1024;
+  std::int64_t steps = 26, warmup = 5;
+  double lr = 0.04;          // AdamW's peak: embedding, output layer and norms
+  double muon_lr_ratio = 1;  // Muon's over it: matrices of the layers
+  double lr_floor = 0.15;    // the rate at the end, as a share of the peak
+  double beta1 = 0;          // AdamW's first momentum
+  double muon_momentum = 0.8;
+  double init_std = 0.015;
 
   model::ModelConfig config() const;
   train::PretrainOptions training() const;

@@ -27,8 +27,7 @@ constexpr int kMostSeeds = 1000;
 struct Options {
   bench::TimeToLossOptions run;
   int seeds = 1;
-  std::string split = "cl100k"; bool adamw = false;
-  bool untied = false, json = false;
+  bool json = false;
   ComputeOptions compute;
 };
 
@@ -44,7 +43,6 @@ ordered_json recipe_json(const LossRecipe& r, std::string_view dtype) {
           {"width", r.width},
           {"heads", r.heads},
           {"ffn", r.ffn},
-          {"tied", r.tied},
           {"context", r.context},
           {"batch_tokens", r.batch_tokens},
           {"steps", r.steps},
@@ -53,7 +51,9 @@ ordered_json recipe_json(const LossRecipe& r, std::string_view dtype) {
           {"muon_lr_ratio", r.muon_lr_ratio},
           {"warmup", r.warmup},
           {"schedule", "linear"},
-          {"weight_decay", r.weight_decay},
+          {"lr_floor", r.lr_floor},
+          {"beta1", r.beta1},
+          {"muon_momentum", r.muon_momentum},
           {"init_std", r.init_std},
           {"dtype", dtype}};
 }
@@ -164,7 +164,6 @@ base::Status check(Verbs& verbs, const Options& o) {
 }
 
 base::Result<ExitCode> run(Verbs& verbs, Options o) {
-  o.run.recipe.tied = !o.untied; o.run.recipe.muon = !o.adamw; o.run.recipe.split = *text::split_of_name(o.split);
   BELAY_RETURN_IF_ERROR(check(verbs, o));
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
   o.run.dtype = compute.dtype;
@@ -205,8 +204,9 @@ void add_recipe(Verb verb, Options& o) {
   verb.option("--warmup", r.warmup, "Steps in which the learning rate rises").group(group);
   verb.option("--lr", r.lr, "Peak learning rate of AdamW: embedding, head, norms").group(group);
   verb.option("--muon-lr-ratio", r.muon_lr_ratio, "Muon's learning rate over --lr").group(group);
-  verb.option("--weight-decay", r.weight_decay, "Weight decay of matrices").group(group);
-  verb.option("--overlap", r.overlap, "x"); verb.option("--split", o.split, "x"); verb.flag("--adamw", o.adamw, "x");verb.option("--muon-momentum", r.muon_momentum, "x"); verb.option("--clip", r.clip, "x"); verb.option("--floor", r.floor, "x");verb.option("--decay-share", r.decay_share, "x");verb.option("--curve", r.curve, "x");verb.option("--beta1", r.beta1, "x");verb.option("--beta2", r.beta2, "x");
+  verb.option("--lr-floor", r.lr_floor, "Learning rate at the end, of the peak").group(group);
+  verb.option("--beta1", r.beta1, "AdamW's first momentum").group(group);
+  verb.option("--muon-momentum", r.muon_momentum, "Muon's momentum").group(group);
   verb.option("--init-std", r.init_std, "Standard deviation of new weights").group(group);
 }
 
@@ -231,7 +231,6 @@ void add_time_to_loss(Verbs& verbs, Verb bench) {
   verb.flag("--json", o.json, "Print one JSON document");
   add_compute_options(verb, o.compute);
   add_recipe(verb, o);
-  verb.flag("--untied", o.untied, "An output layer apart from the embedding");
 }
 
 }  // namespace belay::cli
