@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <optional>
+#include <utility>
 
 #include "data/batches.h"
 #include "data/utf8.h"
@@ -97,10 +97,9 @@ class Race {
     for (bool in_time = true; in_time && !r.reached;) {
       BELAY_ASSIGN_OR_RETURN(in_time, train(options));
       r.training += watch.lap();
-      BELAY_ASSIGN_OR_RETURN(
-          const train::Validation v,
-          train::validate(ctx_, env_, model_, dataset_,
-                          {.context = o_.recipe.context, .overlap = kOverlap}));
+      BELAY_ASSIGN_OR_RETURN(const train::Validation v,
+                             train::validate(ctx_, env_, model_, dataset_,
+                                             {.context = o_.recipe.context, .overlap = kOverlap}));
       r.validating += watch.lap();
       ++r.validations;
       r.nats_per_character = v.nats / static_cast<double>(r.n_characters);

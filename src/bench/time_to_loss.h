@@ -1,11 +1,11 @@
-// How long this program takes from its start to a given loss: it reads a text, trains a tokenizer on
-// the first nine tenths, grows a model on them and predicts the last tenth, every character of it
-// once, until the mean of -log p a character is at or below the target. Whatever happens on the way
-// counts, validation too.
+// How long this program takes from its start to a given loss: it reads a text, trains a tokenizer
+// on the first nine tenths, grows a model on them and predicts the last tenth, every character of
+// it once, until the mean of -log p a character is at or below the target. Whatever happens on the
+// way counts, validation too.
 //
-// A recipe fixes its steps in advance, and the learning rate falls to zero over them; then comes the
-// validation. Where it misses, the run goes on for a quarter of the recipe's steps, again and again:
-// the rate, drawn over the longer run, rises to a fifth or less of the peak and falls again.
+// A recipe fixes its steps in advance, and the learning rate falls to zero over them; then comes
+// the validation. Where it misses, the run goes on for a quarter of the recipe's steps, again and
+// again: the rate, drawn over the longer run, rises to a fifth or less of the peak and falls again.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ struct LossRecipe {
   std::int64_t vocab_size = 3072;  // of the tokenizer; 256: bytes, without one
   std::int64_t layers = 1, width = 64, heads = 2, ffn = 128;
   std::int64_t context = 64, batch_tokens = 1024;
-  std::int64_t steps = 26, warmup = 5;
+  std::int64_t steps = 36, warmup = 5;
   double lr = 0.04;          // AdamW's peak: embedding, output layer and norms
   double muon_lr_ratio = 1;  // Muon's over it: matrices of the layers
   double lr_floor = 0.15;    // the rate at the end, as a share of the peak

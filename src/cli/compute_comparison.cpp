@@ -123,9 +123,8 @@ base::Result<ComputeComparison> compare_compute(const std::vector<RunRecord>& ru
     other.paired = same_seeds(runs, c.first, other.group);
     const std::vector<Curve> curves = curves_of(c.curves.curves, other.group);
     if (!first.empty() && !curves.empty()) {
-      other.multiplier =
-          forecast::compute_multiplier(first, curves, {.paired = other.paired},
-                                       base::Rng(1, base::Purpose::kBootstrap));
+      other.multiplier = forecast::compute_multiplier(first, curves, {.paired = other.paired},
+                                                      base::Rng(1, base::Purpose::kBootstrap));
     }
     c.others.push_back(std::move(other));
   }
@@ -159,8 +158,9 @@ std::string compute_text(const ComputeComparison& c) {
                                  c.curves.validation ? "" : ", as a trailing mean");
   if (c.curves.bits_per_byte) text += "the data or the vocabularies differ: hence bits per byte\n";
   if (c.curves.other_training_text) {
-    text += "the training texts differ, and with them what a training loss means: let the runs\n"
-            "validate on the way (--eval-steps) to compare them\n";
+    text +=
+        "the training texts differ, and with them what a training loss means: let the runs\n"
+        "validate on the way (--eval-steps) to compare them\n";
   }
   for (const auto& other : c.others) text += against_text(c, other);
   return text;

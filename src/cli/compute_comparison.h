@@ -24,7 +24,7 @@ struct RunGroup {
 struct ComputeComparison {
   struct Against {
     RunGroup group;
-    bool paired = false;                                  // by seed
+    bool paired = false;                                    // by seed
     std::optional<forecast::ComputeMultiplier> multiplier;  // absent: no loss that all reached
   };
   RunGroup first;

@@ -147,7 +147,9 @@ void add_runs(Verbs& verbs) {
            .examples = {"runs compare a b", "runs compare runs/a /data/runs/b --json",
                         "runs compare a1,a2,a3 b1,b2,b3"}},
           compare);
-  compare_verb.option("runs", compare_options->names, "Run folders, or names below --runs; seeds of one training between commas")
+  compare_verb
+      .option("runs", compare_options->names,
+              "Run folders, or names below --runs; seeds of one training between commas")
       .required()
       .type("RUN[,RUN]...");
   compare_verb.flag("--json", compare_options->json, "Print one JSON document");

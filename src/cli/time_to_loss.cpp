@@ -193,7 +193,8 @@ base::Result<ExitCode> run(Verbs& verbs, Options o) {
 void add_recipe(Verb verb, Options& o) {
   LossRecipe& r = o.run.recipe;
   const char* const group = "Recipe";
-  verb.option("--vocab-size", r.vocab_size, "Of the tokenizer; 256: bytes, without one").group(group);
+  verb.option("--vocab-size", r.vocab_size, "Of the tokenizer; 256: bytes, without one")
+      .group(group);
   verb.option("--layers", r.layers, "Layers").group(group);
   verb.option("--width", r.width, "Width of the residual stream").group(group);
   verb.option("--heads", r.heads, "Attention heads").group(group);

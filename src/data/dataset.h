@@ -28,7 +28,8 @@ class Dataset {
   static Dataset of_bytes(std::vector<std::string> train_documents,
                           std::vector<std::string> valid_documents, std::string name);
   /// The same through a tokenizer; no end-of-text is put between the texts.
-  static Dataset of_texts(text::Tokenizer tokenizer, std::span<const std::string_view> train_documents,
+  static Dataset of_texts(text::Tokenizer tokenizer,
+                          std::span<const std::string_view> train_documents,
                           std::span<const std::string_view> valid_documents, std::string name);
 
   const TokenStream& train() const { return split(Split::kTrain); }

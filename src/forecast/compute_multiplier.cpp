@@ -25,9 +25,8 @@ Curve improvements(std::span<const CurvePoint> curve) {
 
 /// The best loss so far at some FLOPs, which lie within the curve.
 double best_loss_at(const Curve& improving, double flops) {
-  const auto after =
-      std::upper_bound(improving.begin(), improving.end(), flops,
-                       [](double f, const CurvePoint& p) { return f < p.flops; });
+  const auto after = std::upper_bound(improving.begin(), improving.end(), flops,
+                                      [](double f, const CurvePoint& p) { return f < p.flops; });
   if (after == improving.begin()) return after->loss;
   const CurvePoint& left = *(after - 1);
   if (after == improving.end()) return left.loss;
@@ -184,8 +183,10 @@ std::optional<ComputeMultiplier> compute_multiplier(std::span<const Curve> a,
   const std::vector<double> logs =
       log_multipliers(levels, first_numbers(a.size()), first_numbers(b.size()));
   for (std::size_t l = 0; l < levels.size(); ++l) {
-    result.levels.push_back({levels[l].loss, std::exp(mean_of(levels[l].a)),
-                             std::exp(mean_of(levels[l].b)), {std::exp(logs[l]), {}}});
+    result.levels.push_back({levels[l].loss,
+                             std::exp(mean_of(levels[l].a)),
+                             std::exp(mean_of(levels[l].b)),
+                             {std::exp(logs[l]), {}}});
   }
   result.median.value = std::exp(stats::median(logs));
   if (a.size() > 1 && b.size() > 1) bootstrap(levels, options, rng, result);

@@ -15,9 +15,9 @@
 namespace belay::report {
 
 struct ComputeCurves {
-  bool validation = false;      // else the training loss
-  bool bits_per_byte = false;   // else nats per token
-  bool other_training_text = false;  // training losses are of different texts
+  bool validation = false;              // else the training loss
+  bool bits_per_byte = false;           // else nats per token
+  bool other_training_text = false;     // training losses are of different texts
   std::vector<forecast::Curve> curves;  // of each run, in order; empty where nothing was logged
 
   /// "validation loss, nats per token".

@@ -22,8 +22,8 @@ class Scorer {
         env_(env),
         model_(model),
         width_(static_cast<std::size_t>(options.context)),
-        stride_(width_ - static_cast<std::size_t>(options.overlap > 0 ? options.overlap
-                                                                      : (options.context + 1) / 2)) {
+        stride_(width_ - static_cast<std::size_t>(
+                             options.overlap > 0 ? options.overlap : (options.context + 1) / 2)) {
     BELAY_CHECK(stride_ >= 1 && stride_ < width_, "windows that go forward and overlap");
   }
 

@@ -1,8 +1,8 @@
 // How well a model predicts text that it was not trained on: nats per token, and bits per byte of
 // the raw text, which compares models of different tokenizers. Every token of a document counts
-// once, predicted through windows of the context that overlap by half, so that all but the first
-// are predicted from at least half a context. Where documents begin with end-of-text that token is
-// given; elsewhere a document's first token counts as a uniform guess.
+// once, predicted through windows of the context that overlap by half (or as asked), so that all
+// but the first are predicted from at least half a context. Where documents begin with end-of-text
+// that token is given; elsewhere a document's first token counts as a uniform guess.
 #pragma once
 
 #include <cstdint>
