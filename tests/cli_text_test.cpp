@@ -118,7 +118,7 @@ class CliRuns : public ::testing::Test {
     for (const std::string name : {"a", "b"}) {
       const Outcome run = belay(
           "pretrain --depth 1 --context 32 --batch-tokens 256 --micro-tokens "
-          "128 --steps 12 --data " +
+          "128 --steps 12 --eval-steps 4 --data " +
           std::string(BELAY_TEST_DATA) + "/shakespeare_200k.txt --seed " +
           (name == "a" ? "1" : "2") + " --out " + dir_->file("runs/" + name));
       ASSERT_EQ(run.code, 0) << run.err;
@@ -153,6 +153,37 @@ TEST_F(CliRuns, ListShowAndCompare) {
   EXPECT_EQ(compared["common_tokens"], 12 * 256);
   const Outcome text = belay("runs compare a b" + runs());
   EXPECT_THAT(text.out, AllOf(HasSubstr("--seed"), Not(HasSubstr("--depth"))));
+}
+
+TEST_F(CliRuns, CompareComputeAtEqualLoss) {
+  const json one = base::json_value(belay("runs compare a b --json" + runs()).out)["compute"];
+  EXPECT_EQ(one["measure"], "validation");
+  EXPECT_EQ(one["unit"], "nats per token");
+  ASSERT_EQ(one["curves"][1]["loss"].size(), 3u);
+  EXPECT_EQ(one["against"][0]["final"], one["against"][0]["levels"].back());
+  EXPECT_TRUE(one["against"][0]["median"]["low"].is_null()) << "one seed has no interval";
+  // Two seeds against themselves, in another order.
+  const json same = base::json_value(belay("runs compare a,b b,a --json" + runs()).out)["compute"];
+  const json& other = same["against"][0];
+  EXPECT_EQ(other["runs"], json({"a", "b"}));
+  EXPECT_TRUE(other["paired"]);
+  for (const json& level : other["levels"]) EXPECT_EQ(level["multiplier"], 1);
+  EXPECT_EQ(other["median"], json({{"multiplier", 1.0}, {"low", 1.0}, {"high", 1.0}}));
+  const Outcome text = belay("runs compare a,b b" + runs());
+  EXPECT_THAT(text.out, AllOf(HasSubstr("compute at equal validation loss, nats per token"),
+                              HasSubstr("FLOPs of a,b"), HasSubstr("times the compute of a,b")));
+}
+
+TEST_F(CliRuns, CompareRefusesOtherValidationText) {
+  const std::string half = dir_->file("half.txt"), other = dir_->file("other");
+  write(half, read(std::string(BELAY_TEST_DATA) + "/shakespeare_200k.txt").substr(0, 100000));
+  ASSERT_EQ(belay("pretrain --depth 1 --context 32 --batch-tokens 256 --steps 2 --data " + half +
+                  " --out " + other)
+                .code,
+            0);
+  const Outcome refused = belay("runs compare a " + other + runs());
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("was validated on other text"));
 }
 
 TEST_F(CliRuns, ReportAndRefusals) {

@@ -196,6 +196,27 @@ TEST(DatasetOfBytes, FingerprintFollowsFromTextAndBorders) {
   EXPECT_NE(one, of({"ab", "ce"}, {"e"}));
 }
 
+TEST(DatasetOfTexts, HoldsTheIdsOfItsTokenizer) {
+  const text::Tokenizer bytes = text::Tokenizer::bytes();
+  const std::vector<std::string_view> train = {"one", "", "zwei\xC3\xA4"}, valid = {"three"};
+  const Dataset d = Dataset::of_texts(bytes, train, valid, "some texts");
+  EXPECT_EQ(d.train().n_documents(), 2);
+  EXPECT_EQ(d.train().n_text_bytes(), 9);
+  Ids ids(9);
+  d.train().read(0, ids);
+  Ids expected;
+  bytes.encode("onezwei\xC3\xA4", expected);
+  EXPECT_EQ(ids, expected);
+  EXPECT_EQ(d.valid().n_tokens(), 5);
+  EXPECT_EQ(d.locate(Split::kTrain, 4), "some texts, document 3, byte 1");
+  const auto fingerprint = [&](std::vector<std::string_view> texts) {
+    return Dataset::of_texts(bytes, texts, valid, "x").fingerprint();
+  };
+  EXPECT_EQ(d.fingerprint(), fingerprint(train));
+  EXPECT_NE(d.fingerprint(), fingerprint({"on", "ezwei\xC3\xA4"}));
+  EXPECT_NE(d.fingerprint(), fingerprint({"one", "zwei\xC3\xB6"}));
+}
+
 TEST(DatasetOfBytes, TheEmbeddedNovels) {
   const Dataset d = embedded_dataset();
   const Corpus corpus = embedded_corpus();

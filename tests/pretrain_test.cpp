@@ -125,17 +125,34 @@ TEST(Plan, RefusesActivationsThatDoNotFitAndNamesTheMicroBatchThatWould) {
 
 TEST(Validation, CountsEveryTokenOnce) {
   Tiny t;
-  for (const std::size_t n : {0, 1, 2, 15, 16, 17, 24, 25, 100}) {
+  for (const auto& [n, overlap] : std::vector<std::pair<std::size_t, std::size_t>>{{0, 0},
+                                                                                   {1, 0},
+                                                                                   {2, 0},
+                                                                                   {15, 0},
+                                                                                   {16, 0},
+                                                                                   {17, 0},
+                                                                                   {24, 0},
+                                                                                   {25, 0},
+                                                                                   {100, 0},
+                                                                                   {16, 1},
+                                                                                   {17, 1},
+                                                                                   {31, 1},
+                                                                                   {32, 1},
+                                                                                   {100, 1},
+                                                                                   {100, 15}}) {
     const std::string text = kText.substr(5, n);
     const auto set = data::Dataset::of_bytes({kText}, {text, "Or two."}, "text");
-    const auto seen = train::validate(t.ctx, base::Env::posix(), t.model, set, 16);
+    const std::size_t stride = overlap == 0 ? 8 : 16 - overlap;
+    const auto seen =
+        train::validate(t.ctx, base::Env::posix(), t.model, set,
+                        {.context = 16, .overlap = static_cast<std::int64_t>(overlap)});
     ASSERT_TRUE(seen.ok()) << seen.status().message();
     // Byte by byte: the window that first reaches a byte predicts it.
     double nats = 0;
     for (const std::string& document : {text, std::string("Or two.")}) {
       if (!document.empty()) nats += std::log(256);
       for (std::size_t i = 1; i < document.size(); ++i) {
-        const std::size_t window = i < 16 ? 0 : (i - 16) / 8 * 8 + 8;
+        const std::size_t window = i < 16 ? 0 : ((i - 16) / stride + 1) * stride;
         const std::string piece = document.substr(window, i - window + 1);
         const model::Documents one = {{piece.begin(), piece.end()}};
         const auto p = model::score(t.ctx, base::Env::posix(), t.model, one);
@@ -148,7 +165,8 @@ TEST(Validation, CountsEveryTokenOnce) {
     EXPECT_NEAR(seen->bits_per_byte(), nats / std::log(2) / static_cast<double>(n + 7), 1e-9);
   }
   const auto set = data::Dataset::of_bytes({kText}, {kText}, "text");
-  const auto part = train::validate(t.ctx, base::Env::posix(), t.model, set, 16, 100);
+  const auto part =
+      train::validate(t.ctx, base::Env::posix(), t.model, set, {.context = 16, .max_tokens = 100});
   ASSERT_TRUE(part.ok());
   EXPECT_EQ(part->n_tokens, 100);
   EXPECT_EQ(part->n_bytes, 100);

@@ -104,6 +104,9 @@ class Env {
   /// Seconds since 1970-01-01 UTC.
   virtual double wall_seconds() = 0;
 
+  /// Processor time of all threads of this process, the system's for it included.
+  virtual double cpu_seconds() = 0;
+
   /// Memory that this process holds now; 0: unknown.
   virtual std::uint64_t rss_bytes() = 0;
   /// The most memory this process ever held.

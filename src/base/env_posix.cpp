@@ -237,6 +237,14 @@ class PosixEnv final : public Env {
     return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
         .count();
   }
+  double cpu_seconds() override {
+    struct rusage usage {};
+    ::getrusage(RUSAGE_SELF, &usage);
+    const auto seconds = [](const timeval& t) {
+      return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+    };
+    return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+  }
   std::uint64_t rss_bytes() override {
     const auto text = read_file("/proc/self/statm", 4096);  // pages: in all, resident, ...
     if (!text.ok()) return 0;

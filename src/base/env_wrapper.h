@@ -46,6 +46,7 @@ class EnvWrapper : public Env {
   }
   double steady_seconds() override { return target_.steady_seconds(); }
   double wall_seconds() override { return target_.wall_seconds(); }
+  double cpu_seconds() override { return target_.cpu_seconds(); }
   std::uint64_t rss_bytes() override { return target_.rss_bytes(); }
   std::uint64_t peak_rss_bytes() override { return target_.peak_rss_bytes(); }
   std::uint64_t total_memory_bytes() override { return target_.total_memory_bytes(); }

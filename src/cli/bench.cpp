@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "bench/report.h"
 #include "cli/compute.h"
+#include "cli/time_to_loss.h"
 #include "cli/verbs.h"
 
 namespace belay::cli {
@@ -140,11 +141,12 @@ void add_bench(Verbs& verbs) {
        .examples = {"bench train --shape S --json", "bench ops --filter rmsnorm"}},
       []() -> base::Result<ExitCode> {
         return base::invalid_argument({.what = "belay bench needs to know what to measure",
-                                       .allowed = "train, ops",
+                                       .allowed = "train, ops, time-to-loss",
                                        .next = "see belay bench --help"});
       });
   add_train(verbs, verb);
   add_ops(verbs, verb);
+  add_time_to_loss(verbs, verb);
 }
 
 }  // namespace belay::cli

@@ -225,8 +225,8 @@ void PretrainSession::save_if_due(const train::StepInfo& info) {
 }
 
 Result<train::Validation> PretrainSession::validate(std::int64_t max_tokens) {
-  return train::validate(compute_.ctx, verbs_.env, *model_, data_.set, arguments_.context,
-                         max_tokens);
+  return train::validate(compute_.ctx, verbs_.env, *model_, data_.set,
+                         {.context = arguments_.context, .max_tokens = max_tokens});
 }
 
 std::string PretrainSession::continue_text(const std::string& prompt, std::int64_t n_bytes) {

@@ -49,6 +49,7 @@ class Verbs {
   base::Env& env;
   base::Log& log;
   std::vector<std::string> command_line;  // as typed, the program's name first
+  double started = 0;  // when the process was, on the clock of env.steady_seconds()
 
  private:
   Verb program_;

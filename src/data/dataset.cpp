@@ -46,6 +46,24 @@ struct Bytes {
   }
 };
 
+/// Documents in memory as ids of a tokenizer.
+struct Ids {
+  std::vector<std::int32_t> ids;
+  std::vector<store::ShardDocument> documents;
+
+  Ids(const text::Tokenizer& tokenizer, std::span<const std::string_view> texts) {
+    std::uint32_t number = 0;
+    for (const std::string_view t : texts) {
+      ++number;
+      if (t.empty()) continue;
+      documents.push_back({.first_token = ids.size(), .text_bytes = t.size(), .number = number});
+      tokenizer.encode(t, ids);
+    }
+  }
+  std::span<const std::byte> bytes() const { return std::as_bytes(std::span(ids)); }
+  TokenStream::Part part() const { return {bytes(), sizeof(std::int32_t), documents}; }
+};
+
 constexpr std::uint64_t kMostFileBytes = std::uint64_t{1} << 30;
 constexpr const char* kAgain = "prepare the data again";
 
@@ -125,7 +143,8 @@ struct Dataset::State {
   text::Tokenizer tokenizer = text::Tokenizer::bytes();
   std::vector<std::string> sources;
   std::optional<DatasetManifest> manifest;
-  std::vector<Bytes> memory;  // one or the other
+  std::vector<Bytes> memory;  // one of the three
+  std::vector<Ids> encoded;
   std::vector<store::Shard> shards;
   std::array<TokenStream, 2> splits;
   std::uint64_t fingerprint = 0;
@@ -176,6 +195,30 @@ Dataset Dataset::of_bytes(std::vector<std::string> train_documents,
     state->splits[s] = TokenStream({state->memory[s].part()}, std::nullopt);
     state->memory[s].add_to(hash);
   }
+  state->fingerprint = hash.digest();
+  return Dataset(std::move(state));
+}
+
+Dataset Dataset::of_texts(text::Tokenizer tokenizer,
+                          std::span<const std::string_view> train_documents,
+                          std::span<const std::string_view> valid_documents, std::string name) {
+  auto state = std::make_shared<State>();
+  state->sources = {name};
+  state->name = std::move(name);
+  state->tokenizer = std::move(tokenizer);
+  state->encoded.emplace_back(state->tokenizer, train_documents);
+  state->encoded.emplace_back(state->tokenizer, valid_documents);
+  base::Xxh3 hash;
+  for (std::size_t s = 0; s < 2; ++s) {
+    const Ids& split = state->encoded[s];
+    state->splits[s] = TokenStream({split.part()}, std::nullopt);
+    for (const store::ShardDocument& d : split.documents) {
+      hash.update(std::as_bytes(std::span(&d.first_token, 1)));
+    }
+    hash.update(split.bytes());
+  }
+  const std::uint64_t of_tokenizer = state->tokenizer.fingerprint();
+  hash.update(std::as_bytes(std::span(&of_tokenizer, 1)));
   state->fingerprint = hash.digest();
   return Dataset(std::move(state));
 }

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/env.h"
@@ -25,6 +27,10 @@ class Dataset {
   /// `name` is what messages call them.
   static Dataset of_bytes(std::vector<std::string> train_documents,
                           std::vector<std::string> valid_documents, std::string name);
+  /// The same through a tokenizer; no end-of-text is put between the texts.
+  static Dataset of_texts(text::Tokenizer tokenizer,
+                          std::span<const std::string_view> train_documents,
+                          std::span<const std::string_view> valid_documents, std::string name);
 
   const TokenStream& train() const { return split(Split::kTrain); }
   /// May be empty.

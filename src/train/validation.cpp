@@ -16,14 +16,21 @@ constexpr std::size_t kTokensAtATime = 1 << 16;
 /// Collects windows and scores many at a time.
 class Scorer {
  public:
-  Scorer(base::Context& ctx, base::Env& env, const model::Model& model, std::int64_t context)
-      : ctx_(ctx), env_(env), model_(model), width_(static_cast<std::size_t>(context)) {}
+  Scorer(base::Context& ctx, base::Env& env, const model::Model& model,
+         const ValidationOptions& options)
+      : ctx_(ctx),
+        env_(env),
+        model_(model),
+        width_(static_cast<std::size_t>(options.context)),
+        stride_(width_ - static_cast<std::size_t>(
+                             options.overlap > 0 ? options.overlap : (options.context + 1) / 2)) {
+    BELAY_CHECK(stride_ >= 1 && stride_ < width_, "windows that go forward and overlap");
+  }
 
   /// Counts tokens [1, ids.size()) of a document.
   Status add(std::span<const std::int32_t> ids) {
-    const std::size_t stride = std::max<std::size_t>(1, width_ / 2);
     std::size_t next = 1;  // the first token that does not count yet
-    for (std::size_t begin = 0; next < ids.size(); begin += stride) {
+    for (std::size_t begin = 0; next < ids.size(); begin += stride_) {
       const auto window = ids.subspan(begin, std::min(width_, ids.size() - begin));
       windows_.emplace_back(window.begin(), window.end());
       first_counted_.push_back(next - begin - 1);
@@ -52,7 +59,7 @@ class Scorer {
   base::Context& ctx_;
   base::Env& env_;
   const model::Model& model_;
-  std::size_t width_, n_tokens_ = 0;
+  std::size_t width_, stride_, n_tokens_ = 0;
   model::Documents windows_;
   std::vector<std::size_t> first_counted_;  // of a window's log-probabilities
   double nats_ = 0;
@@ -65,14 +72,13 @@ double Validation::bits_per_byte() const {
 }
 
 base::Result<Validation> validate(base::Context& ctx, base::Env& env, const model::Model& model,
-                                  const data::Dataset& dataset, std::int64_t context,
-                                  std::int64_t max_tokens) {
+                                  const data::Dataset& dataset, const ValidationOptions& options) {
   const data::TokenStream& stream = dataset.valid();
   const bool marked = stream.end_of_text().has_value();
   const double guess = std::log(static_cast<double>(dataset.vocab_size()));
   const std::int64_t end =
-      max_tokens > 0 ? std::min(max_tokens, stream.n_tokens()) : stream.n_tokens();
-  Scorer scorer(ctx, env, model, context);
+      options.max_tokens > 0 ? std::min(options.max_tokens, stream.n_tokens()) : stream.n_tokens();
+  Scorer scorer(ctx, env, model, options);
   Validation v;
   std::vector<std::int32_t> ids;
   for (std::int64_t d = 0; d < stream.n_documents() && stream.document_begin(d) < end; ++d) {

@@ -1,8 +1,8 @@
 // How well a model predicts text that it was not trained on: nats per token, and bits per byte of
 // the raw text, which compares models of different tokenizers. Every token of a document counts
-// once, predicted through windows of the context that overlap by half, so that all but the first
-// are predicted from at least half a context. Where documents begin with end-of-text that token is
-// given; elsewhere a document's first token counts as a uniform guess.
+// once, predicted through windows of the context that overlap by half (or as asked), so that all
+// but the first are predicted from at least half a context. Where documents begin with end-of-text
+// that token is given; elsewhere a document's first token counts as a uniform guess.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +22,14 @@ struct Validation {
   double bits_per_byte() const;
 };
 
-/// The validation split, or its first max_tokens tokens (0: all). context: at least 2, at most
-/// model.max_positions(). Fails as model::score does.
+struct ValidationOptions {
+  std::int64_t context = 0;     // at least 2, at most model.max_positions()
+  std::int64_t max_tokens = 0;  // the first of the split; 0: all
+  std::int64_t overlap = 0;     // tokens that neighbouring windows share, at least 1; 0: a half
+};
+
+/// The validation split. Fails as model::score does.
 base::Result<Validation> validate(base::Context& ctx, base::Env& env, const model::Model& model,
-                                  const data::Dataset& dataset, std::int64_t context,
-                                  std::int64_t max_tokens = 0);
+                                  const data::Dataset& dataset, const ValidationOptions& options);
 
 }  // namespace belay::train
