@@ -89,6 +89,53 @@ TEST(CliData, ValidationFilesMayBeSeveral) {
   EXPECT_EQ(m["train"]["documents"], 1);
 }
 
+/// Without the choices that came later, a dataset has the bytes that it always had: the seal of
+/// dataset.json, which holds the checksums of the shards, was printed by the program before them.
+TEST(CliData, WithoutChoicesTheBytesAreThoseOfEarlierPrograms) {
+  const testing::TempDir dir;
+  write(dir.file("a.txt"), stories(300) + stories(2) + " \n<|endoftext|>\nthe end");
+  write(dir.file("b.jsonl"), "{\"text\": \"The cat \xE7\x8C\xAB slept.\"}\n\n{\"text\": \"\"}\n");
+  write(dir.file("book.txt"), "one line\nanother line\nthe last line\n");
+  const std::string prepare = "cd " + dir.path() + " && " + testing::belay_program() +
+                              " data prepare --out s >/dev/null 2>&1 ";
+  ASSERT_EQ(testing::shell(prepare + "--tokenizer " + kTokenizer + " a.txt b.jsonl"), 0);
+  EXPECT_THAT(testing::read(dir.file("s/dataset.json")),
+              HasSubstr("\"xxh3\":\"f5bbea5948706ec6\"}"));
+  ASSERT_EQ(testing::shell(prepare + "book.txt"), 0);
+  EXPECT_THAT(testing::read(dir.file("s/dataset.json")),
+              HasSubstr("\"xxh3\":\"f78485995cdbdec1\"}"));
+}
+
+TEST(CliData, ChoicesAreShown) {
+  const testing::TempDir dir;
+  const std::string line = "It was the best of times, and it was the worst of times: number ";
+  std::string text;
+  for (int i = 0; i < 60; ++i) text += line + std::to_string(i) + "\n<|endoftext|>\n";
+  write(dir.file("web.txt"), text);
+  write(dir.file("books.txt"), stories(40) + "short");
+  const std::string made_of = dir.file("web.txt") + " " + dir.file("books.txt");
+  const std::string choices =
+      " --valid-fraction 0 --near-duplicates 0.8 --filter min-words=3,max-bullets" +
+      std::string(" --weight web.txt=0.6 --weight books.txt=0.4 --dropped ") +
+      dir.file("dropped.jsonl");
+  const Outcome made = belay("data prepare --out " + dir.file("s") + choices + " " + made_of);
+  ASSERT_EQ(made.code, 0) << made.err;
+  EXPECT_THAT(made.out, AllOf(HasSubstr("near-duplicates (likeness from 0.8 on)"),
+                              HasSubstr("1 by min-words 3"), HasSubstr("mixture"),
+                              HasSubstr("web.txt"), HasSubstr("unique training tokens")));
+  EXPECT_THAT(made.err, HasSubstr("Muennighoff"));  // one document for three fifths of the tokens
+  EXPECT_THAT(testing::read(dir.file("dropped.jsonl")), HasSubstr("\"reason\":\"min-words\""));
+  const Outcome shown = belay("data show " + dir.file("s"));
+  EXPECT_THAT(shown.out,
+              AllOf(HasSubstr("near-duplicates (likeness from 0.8 on)"), HasSubstr("which is like"),
+                    HasSubstr("1 by min-words 3"), HasSubstr("unique training tokens")));
+  const json s = base::json_value(belay("data show --json " + dir.file("s")).out);
+  EXPECT_GT(s["dropped"]["near_duplicates"]["documents"].get<int>(), 50);
+  EXPECT_EQ(s["dropped"]["filters"][0]["documents"], 1);
+  EXPECT_EQ(s["mixture"].size(), 2u);
+  EXPECT_LT(s["train"]["unique_tokens"].get<int>(), s["train"]["tokens"].get<int>());
+}
+
 struct Bad {
   std::string args;
   int code;
@@ -118,6 +165,10 @@ TEST(CliData, RefusesWithOneError) {
       {"data prepare" + out + dir.file("latin.txt"), 1, "latin.txt: byte 4: is not UTF-8"},
       {"data prepare" + out + dir.file("x.parquet"), 1, "is Parquet"},
       {"data prepare --out " + dir.file("model") + " " + good, 2, "belong to no dataset"},
+      {"data prepare --near-duplicates 2" + out + good, 2, "--near-duplicates: is out of range"},
+      {"data prepare --quality c4" + out + good, 2, "--quality: is not known"},
+      {"data prepare --filter max-bulets" + out + good, 2, "did you mean max-bullets?"},
+      {"data prepare --weight bad=1" + out + good, 2, "good.txt: has no weight"},
       {"data show " + dir.file("none"), 1, "does not exist"},
       {"data show " + dir.file("model"), 1, "is no prepared dataset"},
       {"data show " + good, 1, "belay data prepare"},
@@ -133,24 +184,29 @@ TEST(CliData, RefusesWithOneError) {
   EXPECT_FALSE(std::filesystem::exists(dir.file("s")));
 }
 
-TEST(CliData, KilledItLeavesNoHalfDataset) {
+void kill_and_look(const std::string& options) {
   const testing::TempDir dir;
-  const std::string out = dir.file("s");
+  const std::string out = dir.file("s") + options;
   write(dir.file("a.txt"), stories(100000));  // 6 MB: half a second
   for (const char* seconds : {"0.05", "0.2", "0.4"}) {
     testing::shell("timeout -s KILL " + std::string(seconds) + " " + testing::belay_program() +
                    " data prepare --out " + out + " " + dir.file("a.txt") + " >/dev/null 2>&1");
-    const Outcome shown = belay("data show --json " + out);
+    const Outcome shown = belay("data show --json " + dir.file("s"));
     if (shown.code != 0) {
       EXPECT_THAT(shown.err, ::testing::AnyOf(HasSubstr("is no prepared dataset"),
                                               HasSubstr("does not exist")));
     }
   }
   ASSERT_EQ(belay("data prepare --out " + out + " " + dir.file("a.txt")).code, 0);
-  EXPECT_EQ(belay("data show " + out).code, 0);
-  for (const auto& entry : std::filesystem::directory_iterator(out)) {
+  EXPECT_EQ(belay("data show " + dir.file("s")).code, 0);
+  for (const auto& entry : std::filesystem::directory_iterator(dir.file("s"))) {
     EXPECT_FALSE(entry.path().filename().string().starts_with(".")) << entry.path();
   }
+}
+
+TEST(CliData, KilledItLeavesNoHalfDataset) {
+  kill_and_look("");
+  kill_and_look(" --near-duplicates 0.95 --filter min-words=3,max-bullets --weight '*=1'");
 }
 
 }  // namespace

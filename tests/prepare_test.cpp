@@ -4,15 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <map>
-#include <sstream>
 
 #include "base/rng.h"
 #include "data/dataset.h"
 #include "data/embedded_corpus.h"
 #include "data/summary.h"
-#include "fault_env.h"
+#include "prepare_fixture.h"
 
 namespace belay::data {
 namespace {
@@ -24,68 +22,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
-
-std::string read(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-/// Every file of a folder.
-std::map<std::string, std::string> content(const std::string& folder) {
-  std::map<std::string, std::string> files;
-  if (!std::filesystem::exists(folder)) return files;
-  for (const std::string& name : *Env::posix().list_dir(folder)) {
-    files[name] = read(base::join_path(folder, name));
-  }
-  return files;
-}
-
-std::vector<std::string> documents(const TokenStream& stream, const text::Tokenizer& tokenizer) {
-  std::vector<std::string> texts;
-  for (std::int64_t d = 0; d < stream.n_documents(); ++d) {
-    const std::int64_t begin = stream.document_begin(d);
-    std::vector<std::int32_t> ids(static_cast<std::size_t>(stream.document_begin(d + 1) - begin));
-    stream.read(begin, ids);
-    texts.push_back(tokenizer.decode(ids));
-  }
-  return texts;
-}
-
-class Prepare : public ::testing::Test {
- protected:
-  void write(const std::string& name, const std::string& text) const {
-    const std::string path = dir_.file(name);
-    std::filesystem::create_directories(base::parent_dir(path));
-    std::ofstream(path, std::ios::binary) << text;
-  }
-  /// Names of inputs lie in the test's folder, the dataset in its folder "out".
-  Result<DatasetManifest> prepare(std::vector<std::string> inputs, PrepareOptions o = {},
-                                  int threads = 2, Env& env = Env::posix()) const {
-    for (const std::string& name : inputs) o.inputs.push_back(dir_.file(name));
-    for (std::string& name : o.valid_inputs) name = dir_.file(name);
-    if (o.out.empty()) o.out = dir_.file("out");
-    base::ThreadPool pool(threads);
-    const std::atomic<bool> stop{false};
-    return data::prepare(pool, env, tokenizer_, o, stop, [](const PrepareState&) {});
-  }
-  std::vector<std::string> texts(Split split, const std::string& out = "out") const {
-    const auto dataset = Dataset::open(Env::posix(), dir_.file(out));
-    EXPECT_TRUE(dataset.ok()) << dataset.status().message();
-    return dataset.ok() ? documents(dataset->split(split), dataset->tokenizer())
-                        : std::vector<std::string>{};
-  }
-  testing::TempDir dir_;
-  text::Tokenizer tokenizer_ = text::Tokenizer::bytes();
-};
-
-/// n documents, each different.
-std::string many(int n, const std::string& word = "document") {
-  std::string text;
-  for (int i = 0; i < n; ++i) text += word + " " + std::to_string(i) + "\n<|endoftext|>\n";
-  return text;
-}
 
 TEST_F(Prepare, KeepsEveryDocumentOnceAndDropsDuplicates) {
   write("a.txt", many(200) + "document 7\n<|endoftext|>\n\n<|endoftext|>\nthe end");

@@ -16,7 +16,9 @@ enum class Purpose : std::uint32_t {
   kTest = 4,
   kBench = 5,
   kBootstrap = 6,
-  kFit = 7  // starting points of a fit
+  kFit = 7,  // starting points of a fit
+  kMinHash = 16,
+  kMixture = 17  // which documents make a fraction of an epoch
 };
 
 constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,

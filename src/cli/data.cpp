@@ -11,10 +11,10 @@
 #include "base/units.h"
 #include "cli/columns.h"
 #include "cli/compute.h"
+#include "cli/data_report.h"
 #include "cli/interrupt.h"
 #include "cli/verbs.h"
 #include "data/prepare.h"
-#include "data/records.h"
 #include "data/summary.h"
 
 namespace belay::cli {
@@ -40,66 +40,6 @@ struct ShowArguments {
   std::uint64_t seed = 1;
   bool json = false;
 };
-
-double ratio(std::int64_t a, std::int64_t b) {
-  return b == 0 ? 0 : static_cast<double>(a) / static_cast<double>(b);
-}
-
-ordered_json dropped_json(const data::DatasetManifest& m) {
-  return {{"duplicates", m.duplicates},
-          {"duplicate_bytes", m.duplicate_bytes},
-          {"empty", m.empty},
-          {"skipped_files", m.skipped}};
-}
-
-ordered_json counts_json(const data::DatasetManifest::Part& part) {
-  return {{"documents", part.documents},
-          {"tokens", part.tokens},
-          {"text_bytes", part.text_bytes},
-          {"bytes_per_token", ratio(part.text_bytes, part.tokens)},
-          {"shards", part.shards.size()}};
-}
-
-/// Tokenizer, counts and what was left out: what both verbs report.
-ordered_json manifest_json(const data::DatasetManifest& m) {
-  ordered_json json = {
-      {"tokenizer",
-       {{"fingerprint", base::hex64(m.tokenizer)},
-        {"vocab_size", m.vocab_size},
-        {"end_of_text", m.end_of_text ? ordered_json(*m.end_of_text) : ordered_json()}}},
-      {"dropped", dropped_json(m)},
-      {"cut_documents", m.cut},
-      {"held_out", m.held_out}};
-  for (const Split split : data::kSplits) {
-    json[std::string(data::split_name(split))] = counts_json(m.part(split));
-  }
-  return json;
-}
-
-std::string counts_text(const data::DatasetManifest& m) {
-  std::string text = fmt::format("{:8}{:>12}{:>12}{:>14}{:>14}{:>9}\n", "", "documents", "tokens",
-                                 "text", "bytes/token", "shards");
-  for (const Split split : data::kSplits) {
-    const data::DatasetManifest::Part& part = m.part(split);
-    text += fmt::format("{:8}{:>12}{:>12}{:>14}{:>14.3f}{:>9}\n", data::split_name(split),
-                        part.documents, base::count_text(static_cast<double>(part.tokens)),
-                        base::bytes_text(static_cast<std::uint64_t>(part.text_bytes)),
-                        ratio(part.text_bytes, part.tokens), part.shards.size());
-  }
-  const auto line = [&text](bool shown, const std::string& what) {
-    if (shown) text += what + "\n";
-  };
-  line(m.duplicates > 0,
-       fmt::format("dropped: {} exact duplicates, {}", m.duplicates,
-                   base::bytes_text(static_cast<std::uint64_t>(m.duplicate_bytes))));
-  line(m.empty > 0, fmt::format("dropped: {} documents without text", m.empty));
-  line(m.cut > 0, fmt::format("cut: documents longer than {} became several, {} cuts",
-                              base::bytes_text(data::kLongestDocument), m.cut));
-  line(!m.held_out.empty(),
-       fmt::format("validation: {}, because no document fell there by its hash", m.held_out));
-  line(!m.skipped.empty(), fmt::format("skipped: {} files without text", m.skipped.size()));
-  return text;
-}
 
 Result<ExitCode> run_prepare(Verbs& verbs, const PrepareArguments& a) {
   text::Tokenizer tokenizer = text::Tokenizer::bytes();
@@ -128,14 +68,14 @@ Result<ExitCode> run_prepare(Verbs& verbs, const PrepareArguments& a) {
                                        }));
   last.fraction = 1;
   progress.finish(state_of(last, counter()));
-  for (const std::string& file : manifest.skipped) verbs.log.warn("skipped {}", file);
+  for (const std::string& warning : manifest_warnings(manifest)) verbs.log.warn("{}", warning);
   if (a.json) {
     ordered_json json = {{"out", a.prepare.out}};
     json.update(manifest_json(manifest));
     json["seconds"] = verbs.env.steady_seconds() - start;
     print_json(json);
   } else {
-    fmt::print("{}saved in {}\n", counts_text(manifest), a.prepare.out);
+    fmt::print("{}saved in {}\n", manifest_report(manifest), a.prepare.out);
   }
   return ExitCode::kDone;
 }
@@ -207,7 +147,7 @@ Result<ExitCode> run_show(Verbs& verbs, const ShowArguments& a) {
   }
   fmt::print("{}: {} ids, of which {} occur in {}; made of {} files\n\n{}", a.folder,
              dataset.vocab_size(), summary.ids_used, a.split, manifest.sources.size(),
-             counts_text(manifest));
+             manifest_report(manifest));
   fmt::print("\ntokens a document in {}: shortest {}, median {}, longest {}\n{}", a.split,
              summary.shortest, summary.median, summary.longest, histogram_text(summary));
   for (const data::Sample& s : samples) {
@@ -225,7 +165,9 @@ void add_prepare(Verbs& verbs, Verb parent) {
        .about = "Text files, folders and JSON lines to token shards",
        .examples = {"data prepare --tokenizer tok --out shards corpus.txt",
                     "data prepare --tokenizer tok --out shards --field text books/ web.jsonl.zst",
-                    "data prepare --out shards --valid-file heldout.txt corpus.txt.xz"}},
+                    "data prepare --out shards --valid-file heldout.txt corpus.txt.xz",
+                    "data prepare --out shards --quality gopher --near-duplicates 0.8 web/",
+                    "data prepare --out shards --weight web=0.7 --weight books=0.3 web/ books/"}},
       [&verbs, arguments] { return run_prepare(verbs, *arguments); });
   verb.option("text", a.prepare.inputs,
               "Text files, .jsonl files and folders of them; each also as .gz, .xz or .zst")
@@ -244,6 +186,23 @@ void add_prepare(Verbs& verbs, Verb parent) {
               "Validate on this file or folder instead; may be given several times")
       .one_at_a_time()
       .type("PATH");
+  verb.option("--near-duplicates", a.prepare.near_duplicates,
+              "Keep one of documents that share so much of their runs of five words: 0.8; 0: all");
+  verb.option("--quality", a.prepare.quality, "Drop what breaks a set of rules: gopher");
+  verb.option("--filter", a.prepare.filters,
+              "Rules by name, as min-words=20,max-bullets,min-stop-words=off; see docs/data.md")
+      .one_at_a_time()
+      .type("RULES");
+  verb.option("--dropped", a.prepare.dropped, "Write what was dropped, and why, to this file")
+      .type("FILE");
+  verb.option(
+          "--weight", a.prepare.weights,
+          "Share of training tokens of the files that a pattern matches; several make a mixture")
+      .one_at_a_time()
+      .type("PATTERN=W");
+  verb.option("--train-tokens", a.prepare.train_tokens,
+              "Of the mixture; 0: as many as its sources hold");
+  verb.option("--seed", a.prepare.seed, "Of which documents of a source are taken in part");
   verb.option("--threads", a.threads, "Threads; 0: all that this process may use");
   verb.flag("--json", a.json, "Print one JSON document");
 }

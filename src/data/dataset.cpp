@@ -229,6 +229,9 @@ const TokenStream& Dataset::split(Split split) const {
 const text::Tokenizer& Dataset::tokenizer() const { return state_->tokenizer; }
 const std::string& Dataset::name() const { return state_->name; }
 std::uint64_t Dataset::fingerprint() const { return state_->fingerprint; }
+std::int64_t Dataset::unique_train_tokens() const {
+  return state_->manifest ? state_->manifest->unique_train_tokens : train().n_tokens();
+}
 const DatasetManifest* Dataset::manifest() const {
   return state_->manifest ? &*state_->manifest : nullptr;
 }

@@ -45,6 +45,9 @@ class Dataset {
   /// "books.txt, document 12, byte 3456" for messages: the byte counts in the whole text of the
   /// file.
   std::string locate(Split split, std::int64_t token) const;
+  /// Tokens for training without repetitions of documents: of a mixture less than
+  /// train().n_tokens().
+  std::int64_t unique_train_tokens() const;
   /// The manifest of a prepared dataset; null for one of bytes.
   const DatasetManifest* manifest() const;
 

@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "base/json.h"
+#include "data/dataset_choices.h"
 
 namespace belay::data {
 namespace {
@@ -138,7 +139,7 @@ Status read_history(const JsonReader& root, DatasetManifest& m) {
   BELAY_ASSIGN_OR_RETURN(m.cut, made.require_int("cut", 0, kMost));
   BELAY_ASSIGN_OR_RETURN(const JsonReader skipped, made.require("skipped"));
   BELAY_ASSIGN_OR_RETURN(m.skipped, skipped.strings(kMostFiles));
-  return {};
+  return read_choices(made, m);
 }
 
 }  // namespace
@@ -150,6 +151,17 @@ std::string manifest_text(const DatasetManifest& m) {
   ordered_json splits = ordered_json::object();
   for (const Split split : kSplits)
     splits[std::string(split_name(split))] = part_json(m.part(split));
+  if (!m.mixture.empty()) splits["train"]["unique_tokens"] = m.unique_train_tokens;
+  ordered_json prepared = {{"field", m.field},
+                           {"valid_fraction", m.valid_fraction},
+                           {"valid_given", m.valid_given},
+                           {"held_out", m.held_out},
+                           {"duplicates", m.duplicates},
+                           {"duplicate_bytes", m.duplicate_bytes},
+                           {"empty", m.empty},
+                           {"cut", m.cut},
+                           {"skipped", m.skipped}};
+  add_choices(m, prepared);
   const ordered_json json = {{"format", kFormat},
                              {"version", kVersion},
                              {"tokenizer",
@@ -158,16 +170,7 @@ std::string manifest_text(const DatasetManifest& m) {
                                {"end_of_text", end_of_text},
                                {"files", files_json(m.tokenizer_files)}}},
                              {"splits", std::move(splits)},
-                             {"prepared",
-                              {{"field", m.field},
-                               {"valid_fraction", m.valid_fraction},
-                               {"valid_given", m.valid_given},
-                               {"held_out", m.held_out},
-                               {"duplicates", m.duplicates},
-                               {"duplicate_bytes", m.duplicate_bytes},
-                               {"empty", m.empty},
-                               {"cut", m.cut},
-                               {"skipped", m.skipped}}},
+                             {"prepared", std::move(prepared)},
                              {"sources", m.sources}};
   // Names of files are bytes; those that are not UTF-8 are shown, not kept.
   std::string text = json.dump(1, ' ', false, ordered_json::error_handler_t::replace);
@@ -194,6 +197,10 @@ Result<DatasetManifest> parse_manifest(std::string_view text, const std::string&
   for (const Split split : kSplits) {
     BELAY_ASSIGN_OR_RETURN(m.part(split), part_of(splits, split, file));
   }
+  const std::int64_t tokens = m.part(Split::kTrain).tokens;
+  BELAY_ASSIGN_OR_RETURN(const JsonReader train, splits.require_object("train"));
+  BELAY_ASSIGN_OR_RETURN(m.unique_train_tokens,
+                         train.optional_int("unique_tokens", 0, tokens, tokens));
   BELAY_RETURN_IF_ERROR(read_history(root, m));
   BELAY_ASSIGN_OR_RETURN(const JsonReader sources, root.require("sources"));
   BELAY_ASSIGN_OR_RETURN(m.sources, sources.strings(kMostFiles));

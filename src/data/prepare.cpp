@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "data/prepare_pass.h"
+#include "data/survey.h"
 
 namespace belay::data {
 namespace {
@@ -27,10 +28,39 @@ Status check(const PrepareOptions& o) {
                                    .seen = fmt::format("{}", o.valid_fraction),
                                    .allowed = "0 to 0.5"});
   }
+  const double near = o.near_duplicates;
+  if (!(near == 0 || (near >= kLeastLikeness && near <= 1))) {
+    return base::invalid_argument({.where = "--near-duplicates",
+                                   .what = "is out of range",
+                                   .seen = fmt::format("{}", near),
+                                   .allowed = fmt::format("0, or {} to 1", kLeastLikeness)});
+  }
+  if (!o.dropped.empty() && base::parent_dir(o.dropped) == base::parent_dir(o.out + "/x")) {
+    return base::invalid_argument({.where = "--dropped",
+                                   .what = "lies in the folder of the dataset",
+                                   .seen = base::printable(o.dropped),
+                                   .next = "name a file elsewhere"});
+  }
   return {};
 }
 
-Status no_training_text(const PrepareFiles& files) {
+Result<PrepareFiles> find_files(base::Env& env, const PrepareOptions& options) {
+  BELAY_ASSIGN_OR_RETURN(SourceList valid, find_sources(env, options.valid_inputs));
+  BELAY_ASSIGN_OR_RETURN(SourceList train, find_sources(env, options.inputs));
+  PrepareFiles files{std::move(valid.files), 0, std::move(valid.skipped)};
+  files.n_valid = files.files.size();
+  files.files.insert(files.files.end(), train.files.begin(), train.files.end());
+  files.skipped.insert(files.skipped.end(), train.skipped.begin(), train.skipped.end());
+  return files;
+}
+
+Status no_training_text(const PrepareFiles& files, const PrepareOptions& options) {
+  if (options.near_duplicates > 0 || !options.quality.empty() || !options.filters.empty()) {
+    return base::invalid_argument(
+        {.where = files.files[files.n_valid].path,
+         .what = "and what follows it hold no text for training that is kept",
+         .next = "see why with --dropped FILE, and relax --filter or --near-duplicates"});
+  }
   return base::corrupt({.where = files.files[files.n_valid].path,
                         .what = files.n_valid == 0
                                     ? "and what follows it hold no text"
@@ -56,28 +86,40 @@ Result<DatasetManifest> prepare(base::ThreadPool& threads, base::Env& env,
                                 const std::atomic<bool>& stop,
                                 const std::function<void(const PrepareState&)>& on_progress) {
   BELAY_RETURN_IF_ERROR(check(options));
-  BELAY_ASSIGN_OR_RETURN(SourceList valid, find_sources(env, options.valid_inputs));
-  BELAY_ASSIGN_OR_RETURN(SourceList train, find_sources(env, options.inputs));
-  PrepareFiles files;
-  files.n_valid = valid.files.size();
-  files.files = std::move(valid.files);
-  files.files.insert(files.files.end(), train.files.begin(), train.files.end());
-  std::vector<std::string> skipped = std::move(valid.skipped);
-  skipped.insert(skipped.end(), train.skipped.begin(), train.skipped.end());
-
+  BELAY_ASSIGN_OR_RETURN(const QualityFilter quality,
+                         QualityFilter::parse(options.quality, options.filters));
+  BELAY_ASSIGN_OR_RETURN(const PrepareFiles files, find_files(env, options));
+  BELAY_ASSIGN_OR_RETURN(
+      Mixture mixture, Mixture::parse(options.weights, options.train_tokens, options.seed, files));
+  Preparation preparation{.threads = threads,
+                          .env = env,
+                          .tokenizer = tokenizer,
+                          .options = options,
+                          .files = files,
+                          .quality = quality,
+                          .selection = Selection(files, quality, options.valid_fraction),
+                          .mixture = std::move(mixture),
+                          .stop = stop,
+                          .on_progress = on_progress};
+  const bool surveyed = options.near_duplicates > 0 || !options.weights.empty();
+  if (surveyed) {
+    // Before the work, and not only after it.
+    BELAY_RETURN_IF_ERROR(DatasetWriter(env, options.out, tokenizer).begin());
+    BELAY_RETURN_IF_ERROR(survey(preparation));
+  }
   std::optional<PreparePass> pass;
-  pass.emplace(threads, env, tokenizer, options, files, std::nullopt);
-  BELAY_RETURN_IF_ERROR(pass->run(stop, on_progress));
+  pass.emplace(preparation, std::nullopt);
+  BELAY_RETURN_IF_ERROR(pass->run(surveyed));
   const bool lacks_one =
       pass->part(Split::kTrain).documents == 0 || pass->part(Split::kValid).documents == 0;
   if (lacks_one && options.valid_fraction > 0 && files.n_valid == 0) {
     if (const auto held_out = held_out_of(*pass, options.valid_fraction)) {
-      pass.emplace(threads, env, tokenizer, options, files, held_out);
-      BELAY_RETURN_IF_ERROR(pass->run(stop, on_progress));
+      pass.emplace(preparation, held_out);
+      BELAY_RETURN_IF_ERROR(pass->run(surveyed));
     }
   }
-  if (pass->part(Split::kTrain).documents == 0) return no_training_text(files);
-  return pass->finish(std::move(skipped));
+  if (pass->part(Split::kTrain).documents == 0) return no_training_text(files, options);
+  return pass->finish();
 }
 
 }  // namespace belay::data

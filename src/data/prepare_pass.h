@@ -1,26 +1,20 @@
-// One pass of prepare() over all files: batches of records are read, then examined by all threads,
-// then chosen in order, then tokenized by all threads, then written in order.
+// The reading of prepare() that writes: batches of documents, chosen in order, tokenized by all
+// threads, written in order. A mixture that repeats sources reads them again in further rounds, so
+// that copies of a document never lie side by side.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "data/dataset_writer.h"
-#include "data/prepare.h"
-#include "data/sources.h"
+#include "data/document_batches.h"
+#include "data/dropped_log.h"
+#include "data/preparation.h"
+#include "data/text_encoder.h"
 
 namespace belay::data {
-
-/// Files of explicit validation come first.
-struct PrepareFiles {
-  std::vector<SourceFile> files;
-  std::size_t n_valid = 0;
-};
 
 /// Which document gives its end to validation, where no other does.
 struct HeldOut {
@@ -32,47 +26,43 @@ struct HeldOut {
 
 class PreparePass {
  public:
-  /// All of them outlive this. held_out: all else is for training.
-  PreparePass(base::ThreadPool& threads, base::Env& env, const text::Tokenizer& tokenizer,
-              const PrepareOptions& options, const PrepareFiles& files,
-              std::optional<HeldOut> held_out);
-  ~PreparePass();
+  /// The preparation outlives this. held_out: all else is for training.
+  PreparePass(Preparation& preparation, std::optional<HeldOut> held_out);
 
-  base::Status run(const std::atomic<bool>& stop,
-                   const std::function<void(const PrepareState&)>& on_progress);
-  base::Result<DatasetManifest> finish(std::vector<std::string> skipped);
+  /// surveyed: the work so far was half of the whole.
+  base::Status run(bool surveyed);
+  base::Result<DatasetManifest> finish();
 
   const DatasetManifest::Part& part(Split split) const { return writer_.part(split); }
   /// The longest document for training.
   const std::optional<HeldOut>& longest() const { return longest_; }
 
  private:
-  struct Item;
-  struct Piece;
-  struct Block;
-  template <class T, class Body>
-  void each(std::vector<T>& list, Body&& body);
-  base::Result<bool> fill(SourceReader& reader);
-  void examine(Item& item) const;
-  base::Status choose();
-  Split split_of(const Item& item) const;
-  bool is_held_out(const Item& item) const;
-  void add_piece(const Item& item, Split split, std::size_t begin, std::size_t bytes);
+  /// A document to be written: its text, or a part of it where its end is held out.
+  struct Piece {
+    const Document* document = nullptr;
+    Split split = Split::kTrain;
+    std::size_t begin = 0, bytes = 0;  // of the text
+  };
+  base::Status run_round(std::int64_t round);
+  base::Status choose(const std::vector<Document>& documents);
+  base::Status log_dropped(const Document& document, Fate fate);
+  void add_pieces(const Document& document);
+  bool is_held_out(const Document& document) const;
+  void add_piece(const Document& document, Split split, std::size_t begin, std::size_t bytes);
   base::Status write();
   base::Status write(const Piece& piece);
+  void report(std::uint64_t bytes_read);
 
-  base::ThreadPool& threads_;
-  base::Env& env_;
-  const text::Tokenizer& tokenizer_;
-  const PrepareOptions& options_;
-  const PrepareFiles& files_;
+  Preparation& p_;
   std::optional<HeldOut> held_out_, longest_;
   DatasetWriter writer_;
-  DatasetManifest history_;
-  std::unordered_set<std::uint64_t> seen_;  // hashes of the documents so far
-  std::vector<Item> items_;                 // of the batch at hand, as what follows
-  std::vector<Piece> pieces_;
-  std::vector<Block> blocks_;
+  std::optional<DroppedLog> dropped_;
+  std::string held_out_text_;
+  std::int64_t round_ = 0, unique_train_tokens_ = 0;
+  double bytes_before_ = 0, bytes_in_all_ = 0, work_before_ = 0;
+  TextEncoder encoder_;
+  std::vector<Piece> pieces_;  // of the batch at hand
   std::vector<std::int32_t> ids_;
 };
 

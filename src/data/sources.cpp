@@ -151,19 +151,21 @@ Result<SourceList> find_sources(base::Env& env, const std::vector<std::string>& 
   return std::move(finder.list);
 }
 
-SourceReader::SourceReader(base::Env& env, const std::vector<SourceFile>& files)
-    : env_(env), files_(files) {}
+SourceReader::SourceReader(base::Env& env, const std::vector<SourceFile>& files,
+                           std::vector<bool> wanted)
+    : env_(env), files_(files), wanted_(std::move(wanted)) {}
 SourceReader::~SourceReader() = default;
 
 Result<std::optional<SourcedRecord>> SourceReader::next() {
-  for (; source_ < files_.size(); ++source_) {
+  for (; source_ < files_.size(); ++source_, place_ = 0) {
+    if (!wanted_.empty() && !wanted_[source_]) continue;
     if (!reader_) {
       const auto& [path, form, bytes] = files_[source_];
       BELAY_ASSIGN_OR_RETURN(auto file, open_unpacked(env_, path, bytes_read_));
       reader_.emplace(std::move(file), form, path);
     }
     BELAY_ASSIGN_OR_RETURN(std::optional<Record> record, reader_->next());
-    if (record) return std::optional(SourcedRecord{std::move(*record), source_});
+    if (record) return std::optional(SourcedRecord{std::move(*record), source_, place_++});
     reader_.reset();
   }
   return std::optional<SourcedRecord>();

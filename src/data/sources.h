@@ -40,13 +40,14 @@ base::Result<SourceList> find_sources(base::Env& env, const std::vector<std::str
 struct SourcedRecord {
   Record record;
   std::size_t source = 0;  // index into the list of files
+  std::size_t place = 0;   // among the records of its file
 };
 
 /// The records of all files, one after another.
 class SourceReader {
  public:
-  /// The files outlive this.
-  SourceReader(base::Env& env, const std::vector<SourceFile>& files);
+  /// The files outlive this. wanted: which of them are read; empty: all.
+  SourceReader(base::Env& env, const std::vector<SourceFile>& files, std::vector<bool> wanted = {});
   ~SourceReader();
   base::Result<std::optional<SourcedRecord>> next();
   /// Stored bytes read so far.
@@ -55,7 +56,8 @@ class SourceReader {
  private:
   base::Env& env_;
   const std::vector<SourceFile>& files_;
-  std::size_t source_ = 0;
+  std::vector<bool> wanted_;
+  std::size_t source_ = 0, place_ = 0;
   std::optional<RecordReader> reader_;
   std::uint64_t bytes_read_ = 0;
 };

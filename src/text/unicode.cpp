@@ -64,6 +64,10 @@ void append_utf8(std::uint32_t code, std::string& out) {
   }
 }
 
+std::uint32_t lower(std::uint32_t code) {
+  return static_cast<std::uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code)));
+}
+
 std::size_t missing_tail_bytes(std::string_view text) {
   for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
     const auto byte = static_cast<std::uint8_t>(text[text.size() - back]);

@@ -104,6 +104,9 @@ std::size_t valid_utf8_prefix(std::string_view text);
 /// The UTF-8 of a code point up to 0x10FFFF, appended.
 void append_utf8(std::uint32_t code, std::string& out);
 
+/// The lower case of a code point; itself where it has none.
+std::uint32_t lower(std::uint32_t code);
+
 /// Bytes that the last character of `text` still lacks: 0 when it ends whole (or is not UTF-8).
 std::size_t missing_tail_bytes(std::string_view text);
 
