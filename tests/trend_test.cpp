@@ -192,13 +192,21 @@ TEST(Trend, SweBenchVerified) {
   EXPECT_EQ(series->ceiling, 100);
   const auto trend = fit_trend(series->points, {.ceiling = series->ceiling});
   ASSERT_TRUE(trend.ok());
-  EXPECT_EQ(trend->fit.shape().form, Form::kLogistic);
+  EXPECT_TRUE(trend->fit.shape().lower) << trend->why;
+  const Spread ceiling = spread_of(trend->fit.fourth());
+  EXPECT_NEAR(ceiling.median, 81.5, 1);
+  EXPECT_GT(ceiling.intervals[2].high, 86);  // widened as the back-test asks
+  const double end = series->points.back().x + 3;
+  EXPECT_LT(trend->chance_by(90, end), 0.1);
   // The back-test knows that the straight line was the better forecast of these months.
   const auto lost = trend->test()->scores.lost_to();
   EXPECT_EQ(lost, std::vector<std::string>{"straight line"});
-  const Spread when = trend->reach(90);
+  // With the known ceiling alone 90 % were due within a year, which shows what the form decides.
+  const auto full = fit_trend(series->points, {.form = Form::kLogistic, .ceiling = 100});
+  const Spread when = full->reach(90);
   EXPECT_GE(when.intervals[2].low, series->points.back().x);
-  EXPECT_LT(when.median, years_of_days(*parse_date("2027-01-01")));
+  EXPECT_NEAR(when.median, years_of_days(*parse_date("2025-12-23")), 0.1);
+  EXPECT_GT(full->test()->scores.crps, trend->test()->scores.crps);
 }
 
 TEST(Trend, FourRevenuesLeaveAWideInterval) {

@@ -163,7 +163,8 @@ void TrendFit::draw(const FitOptions& options) {
   std::vector<double> up_to;  // cumulative weights
   double sum = 0;
   for (const Line& line : lines_) {
-    sum += std::exp(line.log_weight - lines_[best_].log_weight);
+    // Points with errors so many times larger say that much less of the fourth parameter too.
+    sum += std::exp((line.log_weight - lines_[best_].log_weight) / (options.widen * options.widen));
     up_to.push_back(sum);
   }
   const std::size_t freedom = n_points_ - 2;
