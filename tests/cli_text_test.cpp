@@ -171,7 +171,7 @@ TEST_F(CliRuns, CompareComputeAtEqualLoss) {
   EXPECT_EQ(other["median"], json({{"multiplier", 1.0}, {"low", 1.0}, {"high", 1.0}}));
   const Outcome text = belay("runs compare a,b b" + runs());
   EXPECT_THAT(text.out, AllOf(HasSubstr("compute at equal validation loss, nats per token"),
-                              HasSubstr("FLOPs of a,b"), HasSubstr("times the compute of a,b")));
+                              HasSubstr("FLOPs of a +1"), HasSubstr("times the compute of a +1")));
 }
 
 TEST_F(CliRuns, CompareRefusesOtherValidationText) {

@@ -14,7 +14,8 @@
 
 namespace belay::cli {
 
-/// Seeds of one training: what the user called them, and their places among the runs.
+/// Seeds of one training: the name of the first with the number of others, and their places among
+/// the runs.
 struct RunGroup {
   std::string name;
   std::vector<std::size_t> members;

@@ -130,7 +130,7 @@ Result<ExitCode> compare_runs(Verbs& verbs, const std::string& folder_of_runs,
   std::vector<RunGroup> groups;
   double common = HUGE_VAL;
   for (const std::string& name : names) {
-    groups.push_back({plain(name, 24), {}});
+    groups.emplace_back();
     for (const std::string& part : parts_of(name)) {
       BELAY_ASSIGN_OR_RETURN(const std::string folder, find_run(verbs.env, folder_of_runs, part));
       BELAY_ASSIGN_OR_RETURN(RunRecord run, store::read_run(verbs.env, folder));
@@ -139,6 +139,10 @@ Result<ExitCode> compare_runs(Verbs& verbs, const std::string& folder_of_runs,
       rows.push_back(store::run_row(verbs.env, folder));
       common = std::min(common, rows.back().tokens.value_or(0));
     }
+  }
+  for (RunGroup& group : groups) {
+    group.name = plain(rows[group.members[0]].name, 24);
+    if (group.members.size() > 1) group.name += fmt::format(" +{}", group.members.size() - 1);
   }
   BELAY_ASSIGN_OR_RETURN(const ComputeComparison compute, compare_compute(runs, groups));
   const std::vector<std::string> options = differing_options(runs);
