@@ -201,8 +201,8 @@ TEST(QualityFilter, OtherScriptsAndLanguages) {
   // Scripts of other letters are not judged by English; nor scripts without spaces by their spaces.
   const auto broken = broken_of_declaration("min-words=10");
   EXPECT_EQ(broken.size(), 380u);
-  for (const char* language : {"cmn_hans", "jpn", "tha", "lao", "khm", "kor", "rus", "arb", "heb",
-                               "hin", "ell", "eng"}) {
+  for (const char* language :
+       {"cmn_hans", "jpn", "tha", "lao", "khm", "kor", "rus", "arb", "heb", "hin", "ell", "eng"}) {
     const auto found = broken.find(language);
     EXPECT_TRUE(found == broken.end() || found->second.empty()) << language << found->second;
   }

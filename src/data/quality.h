@@ -2,8 +2,8 @@
 // is dropped by the first rule that it breaks; the order is that of quality_rules().
 //
 // Rules that judge words as one language writes them look only at documents where that means
-// something: the length of words not where a letter is a syllable or a word, English stop words only at text in
-// Latin letters.
+// something: the length of words not where a letter is a syllable or a word, English stop words
+// only at text in Latin letters.
 #pragma once
 
 #include <cstddef>
