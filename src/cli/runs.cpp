@@ -10,8 +10,8 @@
 #include "base/units.h"
 #include "cli/columns.h"
 #include "cli/verbs.h"
+#include "report/parts.h"
 #include "report/run_report.h"
-#include "report/sections.h"
 #include "store/run_index.h"
 #include "store/run_record.h"
 
