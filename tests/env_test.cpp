@@ -163,7 +163,8 @@ TEST(Units, AreShort) {
   EXPECT_EQ(duration_text(192), "3m12s");
   EXPECT_EQ(duration_text(3840), "1h04m");
   EXPECT_EQ(duration_text(90000), "1d01h");
-  EXPECT_EQ(count_text(5e15), "5000T");
+  EXPECT_EQ(count_text(5e15), "5.00P");
+  EXPECT_EQ(count_text(5e24), "5000Z");
   EXPECT_EQ(bytes_text(512), "512 B");
   EXPECT_EQ(bytes_text(1023), "1.00 KiB");
   EXPECT_EQ(bytes_text(std::uint64_t{64} << 30), "64.0 GiB");

@@ -33,7 +33,8 @@ std::string duration_text(double seconds) {
 }
 
 std::string count_text(double count) {
-  return scaled(count, 1000, std::array<std::string_view, 5>{"", "k", "M", "G", "T"});
+  return scaled(count, 1000,
+                std::array<std::string_view, 8>{"", "k", "M", "G", "T", "P", "E", "Z"});
 }
 
 std::string bytes_text(std::uint64_t bytes) {

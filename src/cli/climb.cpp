@@ -83,12 +83,12 @@ class Announcer : public climb::Listener {
   void planned(const climb::Ladder& ladder, bool resumed) override {
     n_rungs_ = ladder.rungs.size() + 1;
     std::vector<std::vector<std::string>> cells = {{"model", "parameters"}};
-    std::int64_t width = 0;
+    climb::Shape shape;
     for (const climb::Rung& rung : ladder.rungs) {
       if (rung.seed != 1) continue;
-      if (rung.shape.width != width) {
-        width = rung.shape.width;
-        cells.push_back({fmt::format("  depth {}, {} wide", rung.shape.depth, width),
+      if (rung.shape != shape) {
+        shape = rung.shape;
+        cells.push_back({fmt::format("  depth {}, {} wide", shape.depth, shape.width),
                          base::count_text(rung.params)});
       }
       const auto column = static_cast<std::size_t>(2 + rung.row);

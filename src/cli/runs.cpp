@@ -8,8 +8,8 @@
 #include "cli/runs_compare.h"
 #include "cli/runs_parts.h"
 #include "cli/verbs.h"
+#include "report/parts.h"
 #include "report/run_report.h"
-#include "report/sections.h"
 #include "store/run_index.h"
 #include "store/run_record.h"
 

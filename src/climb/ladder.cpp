@@ -117,17 +117,17 @@ void add_size(const LadderOptions& o, Shape shape, const RunCost& cost, double m
 
 /// Runs for a law: of every size, and in all.
 bool enough(const LadderOptions& o, const Ladder& ladder) {
-  std::map<std::int64_t, int> of_width;
+  std::map<Shape, int> of_shape;
   int all = 0;
   for (const Rung& rung : ladder.rungs) {
     if (rung.seed != 1) continue;
-    ++of_width[rung.shape.width];
+    ++of_shape[rung.shape];
     ++all;
   }
-  for (const auto& [width, n] : of_width) {
+  for (const auto& [shape, n] : of_shape) {
     if (n < kLeastRunsOfSize) return false;
   }
-  return all >= kLeastRuns && of_width.size() == static_cast<std::size_t>(o.n_sizes);
+  return all >= kLeastRuns && of_shape.size() == static_cast<std::size_t>(o.n_sizes);
 }
 
 base::Status too_short(const LadderOptions& o, const Ladder& ladder, double most,

@@ -8,6 +8,7 @@
 // shorter one began to decay, so that four horizons cost little more than the longest.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -19,6 +20,7 @@ namespace belay::climb {
 
 struct Shape {
   std::int64_t depth = 0, width = 0;
+  auto operator<=>(const Shape&) const = default;
 };
 
 /// The sizes of ladders, from the smallest, each about 1.3 to 2 times the one before.

@@ -1,18 +1,18 @@
-// The section that says what a run was: sections.h.
+// The section that says what a run was: parts.h.
 #include <fmt/core.h>
 
 #include <cmath>
 
 #include "base/units.h"
 #include "report/html.h"
-#include "report/sections.h"
+#include "report/parts.h"
+#include "store/run_record.h"
 
 namespace belay::report {
 namespace {
 
 using nlohmann::json;
 using store::number_at;
-using store::RunRecord;
 using store::text_at;
 
 /// A plain value as text; nothing for what holds others.
@@ -83,24 +83,24 @@ std::string options_table(const json& manifest) {
 
 }  // namespace
 
-std::string facts_section(const RunRecord& run) {
-  std::string html = "<h2>What this run is</h2>\n<dl class=\"facts\">\n";
+std::string facts_section(const json& manifest, std::string_view heading) {
+  std::string html = fmt::format("<h2>{}</h2>\n<dl class=\"facts\">\n", heading);
   const auto add = [&](std::string_view name, const std::string& text) {
     if (!text.empty()) html += fmt::format("<dt>{}</dt><dd>{}</dd>\n", name, escape(text));
   };
-  if (const std::string command = command_of(run.manifest); !command.empty()) {
+  if (const std::string command = command_of(manifest); !command.empty()) {
     html += fmt::format("<dt>Command</dt><dd><code>{}</code></dd>\n", escape(command));
   }
   for (const auto& [name, key] :
        {std::pair{"Model", "model"}, {"Data", "data"}, {"Machine", "machine"}}) {
-    if (run.manifest.contains(key)) add(name, listed(run.manifest[key]));
+    if (manifest.contains(key)) add(name, listed(manifest[key]));
   }
-  const auto seed = run.manifest.find("seed");
-  if (seed != run.manifest.end()) add("Seed", value_text(*seed));
-  add("Started", utc_text(number_at(run.manifest, {"started"})));
-  add("Parent run", text_at(run.manifest, {"parent"}).value_or(""));
-  add("Version", text_at(run.manifest, {"version"}).value_or(""));
-  return html + "</dl>\n" + options_table(run.manifest);
+  const auto seed = manifest.find("seed");
+  if (seed != manifest.end()) add("Seed", value_text(*seed));
+  add("Started", utc_text(number_at(manifest, {"started"})));
+  add("Parent run", text_at(manifest, {"parent"}).value_or(""));
+  add("Version", text_at(manifest, {"version"}).value_or(""));
+  return html + "</dl>\n" + options_table(manifest);
 }
 
 }  // namespace belay::report

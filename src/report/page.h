@@ -1,15 +1,19 @@
-// The page of a report as the program carries it: run_report.html and Chart.js, put together with
-// what a run fills in. The page loads nothing from anywhere.
+// The page of a report as the program carries it: page.html, the style, the scripts and Chart.js,
+// put together with what a run or a climb fills in. The page loads nothing from anywhere.
 #pragma once
 
+#include <cstdint>
 #include <string>
-#include <string_view>
 
 namespace belay::report {
 
-/// What fills the page. All three are ready to stand where they go: escaped text, HTML, and JSON as
-/// html.h writes it.
+/// Whose charts the page draws: run_report.js or climb_report.js.
+enum class PageKind : std::uint8_t { kRun, kClimb };
+
+/// What fills the page. All three texts are ready to stand where they go: escaped text, HTML, and
+/// JSON as html.h writes it.
 struct PageParts {
+  PageKind kind = PageKind::kRun;
   std::string title, body, series;
 };
 

@@ -1,12 +1,12 @@
 #include "report/sections.h"
 
-#include <fmt/chrono.h>
 #include <fmt/core.h>
 
 #include <cmath>
 
 #include "base/units.h"
 #include "report/html.h"
+#include "report/parts.h"
 
 namespace belay::report {
 namespace {
@@ -120,11 +120,6 @@ tokens.</dd></div>
 
 }  // namespace
 
-std::string utc_text(std::optional<double> seconds) {
-  if (!seconds || !(*seconds > 0 && *seconds < 1e11)) return "";
-  return fmt::format("{:%Y-%m-%d %H:%M} UTC", fmt::gmtime(static_cast<std::time_t>(*seconds)));
-}
-
 std::optional<double> final_value(const RunRecord& run, std::string_view name) {
   for (auto line = run.metrics.rbegin(); line != run.metrics.rend(); ++line) {
     if (const auto value = number_at(*line, {name})) return value;
@@ -142,13 +137,9 @@ std::string sections(const RunRecord& run, double now) {
   html += plan_section(run);
   html += pace_section();
   html += events_section(run);
-  html += facts_section(run);
+  html += facts_section(run.manifest, "What this run is");
   html += words_section();
-  html += fmt::format(
-      "<footer>Written {} by belay {}. This page holds all that it shows and loads "
-      "nothing; charts by Chart.js 3.9.1 (MIT).</footer>\n",
-      utc_text(now), escape(text_at(run.manifest, {"version"}).value_or("of an unknown version")));
-  return html;
+  return html + footer(run.manifest, now);
 }
 
 }  // namespace belay::report

@@ -19,10 +19,7 @@ std::string validation_section(const store::RunRecord& run);
 std::string samples_section(const store::RunRecord& run);
 std::string plan_section(const store::RunRecord& run);
 std::string events_section(const store::RunRecord& run);
-std::string facts_section(const store::RunRecord& run);
 
-/// "2026-11-25 12:10 UTC"; "" for what is no time.
-std::string utc_text(std::optional<double> seconds);
 /// The value of a counter (step, tokens, flops, seconds) at the end: the last line that has it,
 /// else the manifest.
 std::optional<double> final_value(const store::RunRecord& run, std::string_view name);

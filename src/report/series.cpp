@@ -14,17 +14,6 @@ constexpr std::array<const char*, 3> kCounts = {"tokens", "flops", "seconds"};
 constexpr std::array<const char*, 4> kMeasured = {"loss", "lr", "grad_norm", "tokens_per_second"};
 constexpr std::array<const char*, 2> kValidated = {"val_loss", "val_bpb"};
 
-/// Six digits are more than a screen shows.
-ordered_json rounded(std::optional<double> value) {
-  if (!value) return nullptr;
-  if (*value == 0) return 0;
-  const double digits = 5 - std::floor(std::log10(std::fabs(*value)));
-  const double scale = std::pow(10.0, std::fabs(digits));
-  const double near =
-      digits >= 0 ? std::round(*value * scale) / scale : std::round(*value / scale) * scale;
-  return std::isfinite(near) ? near : *value;
-}
-
 std::optional<double> mean_of(const std::vector<const json*>& lines, const char* name) {
   double sum = 0;
   std::int64_t n = 0;
@@ -73,6 +62,16 @@ ordered_json validation(const std::vector<json>& metrics) {
 }
 
 }  // namespace
+
+ordered_json rounded(std::optional<double> value) {
+  if (!value) return nullptr;
+  if (*value == 0) return 0;
+  const double digits = 5 - std::floor(std::log10(std::fabs(*value)));
+  const double scale = std::pow(10.0, std::fabs(digits));
+  const double near =
+      digits >= 0 ? std::round(*value * scale) / scale : std::round(*value / scale) * scale;
+  return std::isfinite(near) ? near : *value;
+}
 
 ordered_json series_of(const store::RunRecord& run, std::size_t max_points) {
   std::vector<const json*> trained;

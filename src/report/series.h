@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 
 #include "store/run_record.h"
 
@@ -13,5 +14,8 @@ namespace belay::report {
 /// together: the mean of what was measured, the last of what counts up. Validation lines that know
 /// no seconds or FLOPs get those of the training line before them.
 nlohmann::ordered_json series_of(const store::RunRecord& run, std::size_t max_points = 1200);
+
+/// A number with six digits, more than a screen shows; null for nothing.
+nlohmann::ordered_json rounded(std::optional<double> value);
 
 }  // namespace belay::report

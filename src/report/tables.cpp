@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "report/html.h"
+#include "report/parts.h"
 #include "report/sections.h"
 
 namespace belay::report {
@@ -21,24 +22,6 @@ constexpr std::size_t kMaxRows = 40;  // of validations
 constexpr std::size_t kMaxSamples = 12, kMaxSampleBytes = 1200;
 constexpr std::size_t kMaxEvents = 50;
 
-std::string figure(std::string_view name, std::string_view value, std::string_view unit,
-                   std::string_view words) {
-  return fmt::format(
-      "<div><dt>{}</dt><dd class=\"value\">{} <small>{}</small></dd><dd class=\"note\">{}</dd>"
-      "</div>\n",
-      name, value, unit, words);
-}
-
-/// At most `most` of n items, evenly spaced, the first and the last among them.
-std::vector<std::size_t> spread(std::size_t n, std::size_t most) {
-  std::vector<std::size_t> indices;
-  const std::size_t count = std::min(n, most);
-  for (std::size_t i = 0; i < count; ++i) {
-    indices.push_back(count == 1 ? n - 1 : i * (n - 1) / (count - 1));
-  }
-  return indices;
-}
-
 template <class Wanted>
 std::vector<const json*> lines_with(const RunRecord& run, Wanted wanted) {
   std::vector<const json*> lines;
@@ -49,19 +32,7 @@ std::vector<const json*> lines_with(const RunRecord& run, Wanted wanted) {
 }
 
 std::string count_of(const json& line, std::string_view name) {
-  const auto value = number_at(line, {name});
-  return value ? base::count_text(*value) : "";
-}
-
-std::string fixed(std::optional<double> value, int digits) {
-  return value ? fmt::format("{:.{}f}", *value, digits) : "";
-}
-
-/// The text without the bytes of a character that the cut splits.
-std::string_view cut(std::string_view text, std::size_t most) {
-  if (text.size() <= most) return text;
-  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
-  return text.substr(0, most);
+  return count_or_empty(number_at(line, {name}));
 }
 
 }  // namespace
@@ -171,7 +142,6 @@ struct PlanRow {
   std::string (*text)(double);
 };
 
-std::string money_text(double price) { return fmt::format("{:.2f}", price); }
 std::string bytes_of(double bytes) {
   return bytes >= 0 && bytes < 1e18 ? base::bytes_text(static_cast<std::uint64_t>(bytes)) : "?";
 }
@@ -193,11 +163,6 @@ constexpr std::array<PlanRow, 7> kPlanRows = {{
      bytes_of},
     {"price", "Money", "Time in training at the price of an hour that was given", money_text},
 }};
-
-std::string difference(std::optional<double> planned, std::optional<double> measured) {
-  if (!planned || !measured || !(*planned > 0)) return "";
-  return fmt::format("{:+.1f} %", 100 * (*measured / *planned - 1));
-}
 
 }  // namespace
 
