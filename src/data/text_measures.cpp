@@ -153,7 +153,7 @@ void TextMeasures::add_word(std::string_view word, std::int64_t n_characters, bo
 
 const TextMeasures::Lines& TextMeasures::lines() {
   if (lines_) return *lines_;
-  Lines& l = lines_.emplace();
+  Lines& l = *(lines_ = Lines{});
   std::unordered_set<std::uint64_t> seen_lines, seen_paragraphs;
   std::uint64_t paragraph = kWordSeed;
   std::int64_t paragraph_bytes = 0;
