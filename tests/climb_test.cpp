@@ -55,6 +55,7 @@ class LawTrainer : public Trainer {
     o.params = cost.params;
     o.flops_per_token = cost.flops_per_token;
     o.tokens = 2048 * std::stod(option(request.options, "steps"));
+    o.own_tokens = o.tokens;
     const double law = 1.8 + 120 / std::pow(o.params, 0.35) + 260 / std::pow(o.tokens, 0.37);
     const std::uint64_t key = std::hash<std::string>{}(base::base_name(request.folder));
     o.val_loss = law * (1 + 0.001 * base::Rng(key, base::Purpose::kTest).normal(0));

@@ -177,7 +177,10 @@ Status PretrainSession::load_fork() {
   BELAY_RETURN_IF_ERROR(
       train::load_checkpoint(compute_.ctx, verbs_.env, folder, kept, *model_, *optimizer_));
   state_ = kept.loop;
-  manifest_["forked"] = {{"from", from}, {"step", state_.step}, {"seconds", state_.seconds}};
+  manifest_["forked"] = {{"from", from},
+                         {"step", state_.step},
+                         {"tokens", state_.tokens},
+                         {"seconds", state_.seconds}};
   const auto lines = verbs_.env.read_file(base::join_path(from, "metrics.jsonl"), kMaxMetricsBytes);
   if (!lines.ok()) return {};  // of no weight
   return base::write_file_atomic(verbs_.env, folder_->metrics_path(), *lines);

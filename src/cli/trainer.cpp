@@ -73,6 +73,7 @@ RunOutcome outcome_of(const nlohmann::json& manifest) {
   o.params = number({"model", "parameters"});
   o.flops_per_token = number({"model", "flops_per_token"});
   o.tokens = number({"tokens"});
+  o.own_tokens = o.tokens - number({"forked", "tokens"});
   o.seconds = number({"seconds"}) - number({"forked", "seconds"});
   o.val_loss = number({"val_loss"});
   o.val_bpb = number({"val_bpb"});

@@ -21,10 +21,18 @@ constexpr std::int64_t kFormat = 1;
 constexpr std::uint64_t kMaxBytes = std::uint64_t{64} << 20;
 
 ordered_json rung_json(const Rung& r) {
-  return {{"name", r.name},   {"depth", r.shape.depth}, {"width", r.shape.width},
-          {"seed", r.seed},   {"row", r.row},           {"steps", r.steps},
-          {"fork", r.fork},   {"params", r.params},     {"tokens", r.tokens},
-          {"flops", r.flops}, {"seconds", r.seconds}};
+  return {{"name", r.name},
+          {"depth", r.shape.depth},
+          {"width", r.shape.width},
+          {"seed", r.seed},
+          {"row", r.row},
+          {"steps", r.steps},
+          {"fork", r.fork},
+          {"params", r.params},
+          {"tokens", r.tokens},
+          {"flops", r.flops},
+          {"own_flops", r.own_flops},
+          {"seconds", r.seconds}};
 }
 
 Result<Rung> rung_of(const base::JsonReader& json) {
@@ -40,16 +48,23 @@ Result<Rung> rung_of(const base::JsonReader& json) {
   BELAY_ASSIGN_OR_RETURN(r.params, json.require_double("params", 1, 1e18));
   BELAY_ASSIGN_OR_RETURN(r.tokens, json.require_double("tokens", 1, 1e18));
   BELAY_ASSIGN_OR_RETURN(r.flops, json.require_double("flops", 1, 1e30));
+  BELAY_ASSIGN_OR_RETURN(r.own_flops, json.require_double("own_flops", 0, 1e30));
   BELAY_ASSIGN_OR_RETURN(r.seconds, json.require_double("seconds", 0, 1e12));
   r.row = static_cast<int>(row);
   return r;
 }
 
 ordered_json measured_json(const Rung& rung, const RunOutcome& o) {
-  ordered_json json = {
-      {"name", rung.name},  {"depth", rung.shape.depth}, {"width", rung.shape.width},
-      {"seed", rung.seed},  {"row", rung.row},           {"params", o.params},
-      {"tokens", o.tokens}, {"flops", o.flops()},        {"seconds", o.seconds}};
+  ordered_json json = {{"name", rung.name},
+                       {"depth", rung.shape.depth},
+                       {"width", rung.shape.width},
+                       {"seed", rung.seed},
+                       {"row", rung.row},
+                       {"params", o.params},
+                       {"tokens", o.tokens},
+                       {"flops", o.flops()},
+                       {"own_flops", o.flops_per_token * o.own_tokens},
+                       {"seconds", o.seconds}};
   if (o.ending == RunEnding::kFailed) {
     json["excluded"] = "diverged: " + o.error;
   } else {
@@ -91,7 +106,7 @@ class Climb {
     double seconds = 0, flops = 0;
     for (const ordered_json& r : record_["rungs"]) {
       seconds += r["seconds"].get<double>();
-      flops += r["flops"].get<double>();
+      flops += r["own_flops"].get<double>();
     }
     if (record_.contains("next") && record_["next"].contains("outcome")) {
       seconds += record_["next"]["outcome"]["seconds"].get<double>();

@@ -107,6 +107,7 @@ void add_size(const LadderOptions& o, Shape shape, const RunCost& cost, double m
     rung.params = cost.params;
     rung.tokens = static_cast<double>(rung.steps * cost.batch_tokens);
     rung.flops = rung.tokens * cost.flops_per_token;
+    rung.own_flops = (rung.tokens - shared) * cost.flops_per_token;
     rung.seconds = (rung.tokens - shared) / cost.tokens_per_second;
     rung.row = row;
     fork = rung.name;

@@ -45,7 +45,8 @@ struct Rung {
   std::int64_t seed = 1;
   std::string fork = {};  // the name of the rung that it goes on from; empty: none
   double params = 0, flops = 0, tokens = 0;
-  double seconds = 0;  // of training that is not shared, as planned
+  double own_flops = 0;  // that are not shared with the run that it goes on from
+  double seconds = 0;    // of training that is not shared, as planned
   int row = 0;
 };
 

@@ -30,7 +30,8 @@ struct RunOutcome {
   RunEnding ending = RunEnding::kStopped;
   std::string error;
   double params = 0, flops_per_token = 0, tokens = 0;
-  double seconds = 0;        // of training, those before a fork left out
+  double own_tokens = 0;     // those before a fork left out
+  double seconds = 0;        // of training, likewise
   double val_loss = 0;       // nats per token
   double val_bpb = 0;        // bits per byte
   std::string prompt, text;  // a sample

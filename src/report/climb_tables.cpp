@@ -91,9 +91,10 @@ struct Cost {
   std::optional<double> seconds = {}, flops = {}, price = {};
 };
 
-/// The sum of a field over a list of the document; nothing when no element has it.
+/// The sum of a field over a list of the document, or of `other` where an element lacks it; nothing
+/// when no element has either.
 std::optional<double> sum_at(const json& document, std::initializer_list<const char*> list,
-                             std::string_view field) {
+                             std::string_view field, std::string_view other = {}) {
   const json* node = &document;
   for (const char* key : list) {
     if (!node->is_object() || !node->contains(key)) return std::nullopt;
@@ -102,7 +103,9 @@ std::optional<double> sum_at(const json& document, std::initializer_list<const c
   if (!node->is_array()) return std::nullopt;
   std::optional<double> sum;
   for (const json& one : *node) {
-    if (const auto value = size_at(one, {field}, 0)) sum = sum.value_or(0) + *value;
+    auto value = size_at(one, {field}, 0);
+    if (!value && !other.empty()) value = size_at(one, {other}, 0);
+    if (value) sum = sum.value_or(0) + *value;
   }
   return sum;
 }
@@ -214,9 +217,9 @@ std::string climb_cost(const Climb& climb) {
     return cost;
   };
   const Cost ladder_plan = price({.seconds = sum_at(d, {"plan", "rungs"}, "seconds"),
-                                  .flops = sum_at(d, {"plan", "rungs"}, "flops")});
-  const Cost ladder =
-      price({.seconds = sum_at(d, {"rungs"}, "seconds"), .flops = sum_at(d, {"rungs"}, "flops")});
+                                  .flops = sum_at(d, {"plan", "rungs"}, "own_flops", "flops")});
+  const Cost ladder = price({.seconds = sum_at(d, {"rungs"}, "seconds"),
+                             .flops = sum_at(d, {"rungs"}, "own_flops", "flops")});
   auto next_flops = size_at(d, {"plan", "next_flops"}, 0);
   if (!next_flops) next_flops = size_at(d, {"next", "flops"}, 0);
   const Cost next_plan =
