@@ -64,32 +64,34 @@ std::vector<std::size_t> places(const std::string& text, const std::vector<std::
 }
 
 TEST(ClimbLaw, CountsRepeatedTokensLess) {
-  report::Law law{.E = 1, .A = 10, .B = 20, .alpha = 0.5, .beta = 0.25};
-  EXPECT_DOUBLE_EQ(law.loss(1e4, 1e8), 1 + 10 / 1e2 + 20 / 1e2);
-  law.r_star = 15;
-  law.unique_tokens = 1e8;
-  EXPECT_DOUBLE_EQ(law.loss(1e4, 1e8), 1.3);  // nothing is repeated
+  const forecast::LossLaw plain{.E = 1, .A = 10, .B = 20, .alpha = 0.5, .beta = 0.25, .r_star = {}};
+  forecast::LossLaw repeats = plain;
+  repeats.r_star = 15;
+  EXPECT_DOUBLE_EQ(report::Surface(plain, 0, {}).loss(1e4, 1e8), 1 + 10 / 1e2 + 20 / 1e2);
+  const report::Surface surface(repeats, 1e8, {});
+  EXPECT_DOUBLE_EQ(surface.loss(1e4, 1e8), 1.3);  // nothing is repeated
   // Four epochs: U + U 15 (1 - exp(-3 / 15)).
   const double effective = 1e8 + 15e8 * (1 - std::exp(-0.2));
-  EXPECT_NEAR(law.loss(1e4, 4e8), 1.1 + 20 * std::pow(effective, -0.25), 1e-12);
-  EXPECT_GT(law.loss(1e4, 4e8), 1.1 + 20 * std::pow(4e8, -0.25));
+  EXPECT_NEAR(surface.loss(1e4, 4e8), 1.1 + 20 * std::pow(effective, -0.25), 1e-12);
+  EXPECT_GT(surface.loss(1e4, 4e8), 1.1 + 20 * std::pow(4e8, -0.25));
 }
 
 TEST(ClimbLaw, TheBestSizeIsThatOfTheClosedForm) {
-  const report::Law law{.E = 1.7, .A = 400, .B = 410, .alpha = 0.34, .beta = 0.28};
-  const report::Surface surface(law, {{1e6, 6}, {1e9, 6}});
+  const forecast::LossLaw law{
+      .E = 1.7, .A = 400, .B = 410, .alpha = 0.34, .beta = 0.28, .r_star = {}};
+  const report::Surface surface(law, 0, {{1e6, 6}, {1e9, 6}});
   for (const double flops : {1e15, 1e18, 1e21}) {
     // N = G (C / 6)^a, G = (alpha A / (beta B))^(1 / (alpha + beta)), a = beta / (alpha + beta).
     const double sum = law.alpha + law.beta;
     const double n = std::pow(law.alpha * law.A / (law.beta * law.B), 1 / sum) *
                      std::pow(flops / 6, law.beta / sum);
-    const report::Optimum best = surface.optimum(flops);
+    const forecast::Optimum best = surface.optimum(flops);
     EXPECT_NEAR(best.n_params / n, 1, 1e-5);
     EXPECT_NEAR(best.n_params * best.n_tokens * 6 / flops, 1, 1e-9);
     EXPECT_NEAR(best.loss, law.loss(n, flops / 6 / n), 1e-9);
   }
   // Costs are interpolated between sizes and stay beyond them.
-  const report::Surface uneven(law, {{1e6, 6}, {1e2, 10}});
+  const report::Surface uneven(law, 0, {{1e6, 6}, {1e2, 10}});
   EXPECT_DOUBLE_EQ(uneven.tokens_for(80, 1e4), 80 / (8 * 1e4));
   EXPECT_DOUBLE_EQ(uneven.tokens_for(80, 1), 8);
   EXPECT_DOUBLE_EQ(uneven.tokens_for(60, 1e7), 1e-6);

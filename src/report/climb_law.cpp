@@ -5,16 +5,8 @@
 
 namespace belay::report {
 
-double Law::loss(double n_params, double n_tokens) const {
-  double d = n_tokens;
-  if (r_star && unique_tokens > 0 && n_tokens > unique_tokens) {
-    const double repeats = n_tokens / unique_tokens - 1;
-    d = unique_tokens * (1 - *r_star * std::expm1(-repeats / *r_star));
-  }
-  return E + A * std::pow(n_params, -alpha) + B * std::pow(d, -beta);
-}
-
-Surface::Surface(Law law, std::vector<SizeCost> costs) : law_(law), costs_(std::move(costs)) {
+Surface::Surface(forecast::LossLaw law, double unique_tokens, std::vector<SizeCost> costs)
+    : law_(law), unique_tokens_(unique_tokens), costs_(std::move(costs)) {
   std::sort(costs_.begin(), costs_.end(),
             [](const SizeCost& a, const SizeCost& b) { return a.n_params < b.n_params; });
   if (costs_.empty()) costs_.push_back({1, 6});
@@ -38,10 +30,10 @@ double Surface::tokens_for(double flops, double n_params) const {
 }
 
 double Surface::loss_at(double flops, double n_params) const {
-  return law_.loss(n_params, tokens_for(flops, n_params));
+  return loss(n_params, tokens_for(flops, n_params));
 }
 
-Optimum Surface::optimum(double flops) const {
+forecast::Optimum Surface::optimum(double flops) const {
   // Golden section over log N: with a cost of 6 the loss has one lowest point there.
   constexpr double kGolden = 0.6180339887498949;
   double low = std::log(costs_.front().n_params) - 7, high = std::log(costs_.back().n_params) + 14;

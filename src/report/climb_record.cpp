@@ -55,20 +55,19 @@ void add_reasons(std::vector<Rung>& rungs, const json& document) {
   }
 }
 
-std::optional<Law> law_of(const json& document) {
+std::optional<forecast::LossLaw> law_of(const json& document) {
   const auto value = [&](std::string_view name, double least) {
     return size_at(document, {"fit", name, "value"}, least);
   };
   const auto E = value("E", 0), A = value("A", 0), B = value("B", 0), alpha = value("alpha", 1e-3),
              beta = value("beta", 1e-3);
   if (!E || !A || !B || !alpha || !beta || *alpha > 10 || *beta > 10) return std::nullopt;
-  return Law{.E = *E,
-             .A = *A,
-             .B = *B,
-             .alpha = *alpha,
-             .beta = *beta,
-             .r_star = size_at(document, {"fit", "r_star"}, 1e-3),
-             .unique_tokens = size_at(document, {"data", "train", "tokens"}, 1).value_or(0)};
+  return forecast::LossLaw{.E = *E,
+                           .A = *A,
+                           .B = *B,
+                           .alpha = *alpha,
+                           .beta = *beta,
+                           .r_star = size_at(document, {"fit", "r_star"}, 1e-3)};
 }
 
 std::vector<SizeCost> costs_of(const std::vector<Rung>& rungs) {
@@ -125,9 +124,10 @@ Climb climb_of(std::string name, json document) {
   });
   add_reasons(climb.rungs, climb.document);
   if (const auto law = law_of(climb.document)) {
-    climb.law.emplace(*law, costs_of(climb.rungs));
+    climb.law.emplace(*law, size_at(climb.document, {"data", "train", "tokens"}, 1).value_or(0),
+                      costs_of(climb.rungs));
     for (Rung& rung : climb.rungs) {
-      if (rung.params && rung.tokens) rung.law = law->loss(*rung.params, *rung.tokens);
+      if (rung.params && rung.tokens) rung.law = climb.law->loss(*rung.params, *rung.tokens);
     }
   }
   return climb;

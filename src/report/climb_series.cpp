@@ -92,7 +92,7 @@ ordered_json rows_of(const Climb& climb) {
     const double flops = std::exp(row.log_flops / row.n_rungs);
     ordered_json one = {{"row", list[i].first}, {"c", rounded(flops)}};
     if (climb.law) {
-      const Optimum best = climb.law->optimum(flops);
+      const forecast::Optimum best = climb.law->optimum(flops);
       one["best"] = {rounded(best.n_params), rounded(best.loss), rounded(best.n_tokens)};
       one["curve"] = curve(row.n.least / 1.3, row.n.most * 1.3,
                            [&](double n) { return climb.law->loss_at(flops, n); });
@@ -113,10 +113,9 @@ ordered_json lines_of(const Climb& climb, const std::vector<double>& sizes) {
   }
   for (const std::size_t i : spread(sizes.size(), kMaxCurves)) {
     if (tokens[i].most == 0) continue;
-    lines.push_back(
-        {{"size", i}, {"curve", curve(tokens[i].least / 1.3, tokens[i].most * 1.3, [&](double d) {
-                         return climb.law->law().loss(sizes[i], d);
-                       })}});
+    lines.push_back({{"size", i},
+                     {"curve", curve(tokens[i].least / 1.3, tokens[i].most * 1.3,
+                                     [&](double d) { return climb.law->loss(sizes[i], d); })}});
   }
   return lines;
 }
@@ -150,7 +149,7 @@ void add_frontier(ordered_json& out, const Climb& climb) {
   const auto add = [&](double from, double to) {
     for (int i = 0; i < kCurvePoints; ++i) {
       const double x = from * std::pow(to / from, static_cast<double>(i) / (kCurvePoints - 1));
-      const Optimum best = climb.law->optimum(x);
+      const forecast::Optimum best = climb.law->optimum(x);
       out["frontier"].push_back(
           {rounded(x), rounded(best.loss), rounded(best.n_params), rounded(best.n_tokens)});
     }
