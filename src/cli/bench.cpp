@@ -33,12 +33,7 @@ bench::Machine machine_of(const Compute& compute) {
 }
 
 base::Status check_train(const Options& o) {
-  if (o.steps < 1 || o.steps > kMostSteps) {
-    return base::invalid_argument({.where = "--steps",
-                                   .what = "is out of range",
-                                   .seen = std::to_string(o.steps),
-                                   .allowed = fmt::format("1 to {}", kMostSteps)});
-  }
+  BELAY_RETURN_IF_ERROR(check_range("--steps", o.steps, 1, kMostSteps));
   if (o.optimizer != "adamw" && o.optimizer != "muon") {
     return base::invalid_argument({.where = "--optimizer",
                                    .what = "is not known",

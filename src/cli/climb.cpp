@@ -40,22 +40,15 @@ constexpr double kMuonLr =
 constexpr std::int64_t kLeastSteps = 200;
 
 Status check(const ClimbArguments& a) {
-  const auto in = [](const char* name, auto value, auto least, auto most) -> Status {
-    if (value >= least && value <= most) return {};
-    return base::invalid_argument({.where = name,
-                                   .what = "is out of range",
-                                   .seen = fmt::format("{}", value),
-                                   .allowed = fmt::format("{} to {}", least, most)});
-  };
-  BELAY_RETURN_IF_ERROR(in("--hours", a.hours, 0.001, 1e5));
-  BELAY_RETURN_IF_ERROR(in("--next-ratio", a.next_ratio, 1.5, 100.0));
-  BELAY_RETURN_IF_ERROR(in("--seeds", a.seeds, std::int64_t{1}, std::int64_t{20}));
-  BELAY_RETURN_IF_ERROR(in("--sizes", a.sizes, std::int64_t{3}, std::int64_t{8}));
-  BELAY_RETURN_IF_ERROR(in("--rows", a.rows, std::int64_t{3}, std::int64_t{8}));
-  BELAY_RETURN_IF_ERROR(in("--price-per-hour", a.price_per_hour, 0.0, 1e9));
-  BELAY_RETURN_IF_ERROR(in("--tokens-per-parameter", a.tokens_per_parameter, 0.0, 1e6));
+  BELAY_RETURN_IF_ERROR(check_range("--hours", a.hours, 0.001, 1e5));
+  BELAY_RETURN_IF_ERROR(check_range("--next-ratio", a.next_ratio, 1.5, 100.0));
+  BELAY_RETURN_IF_ERROR(check_range("--seeds", a.seeds, 1, 20));
+  BELAY_RETURN_IF_ERROR(check_range("--sizes", a.sizes, 3, 8));
+  BELAY_RETURN_IF_ERROR(check_range("--rows", a.rows, 3, 8));
+  BELAY_RETURN_IF_ERROR(check_range("--price-per-hour", a.price_per_hour, 0.0, 1e9));
+  BELAY_RETURN_IF_ERROR(check_range("--tokens-per-parameter", a.tokens_per_parameter, 0.0, 1e6));
   if (a.vocab_size == 0) return {};
-  return in("--vocab-size", a.vocab_size, std::int64_t{257}, std::int64_t{1} << 20);
+  return check_range("--vocab-size", a.vocab_size, 257, 1 << 20);
 }
 
 /// A vocabulary for the model that the hours can train: a fifth of its parameters at most.

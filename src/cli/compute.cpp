@@ -18,10 +18,7 @@ constexpr int kMaxThreads = 1024;
 Result<int> choose_threads(int wanted) {
   if (wanted == 0) return base::usable_cpus();
   if (wanted > 0 && wanted <= kMaxThreads) return wanted;
-  return base::invalid_argument({.where = "--threads",
-                                 .what = "is out of range",
-                                 .seen = std::to_string(wanted),
-                                 .allowed = fmt::format("1 to {}", kMaxThreads)});
+  return out_of_range("--threads", std::to_string(wanted), fmt::format("1 to {}", kMaxThreads));
 }
 
 std::string supported_text() {

@@ -116,11 +116,7 @@ base::Status check(const ShowArguments& a) {
   }
   for (const auto& [name, value] :
        {std::pair{"--samples", a.samples}, {"--sample-tokens", a.sample_tokens}}) {
-    if (value >= 0 && value <= kMostSamples) continue;
-    return base::invalid_argument({.where = name,
-                                   .what = "is out of range",
-                                   .seen = std::to_string(value),
-                                   .allowed = fmt::format("0 to {}", kMostSamples)});
+    BELAY_RETURN_IF_ERROR(check_range(name, value, 0, kMostSamples));
   }
   return {};
 }

@@ -30,14 +30,6 @@ struct Options {
   bool json = false;
 };
 
-Status check_range(const char* option, double value, double low, double high) {
-  if (value >= low && value <= high) return {};
-  return base::invalid_argument({.where = option,
-                                 .what = "is out of range",
-                                 .seen = fmt::format("{:g}", value),
-                                 .allowed = fmt::format("{:g} to {:g}", low, high)});
-}
-
 Result<forecast::FitOptions> fit_options(const Options& o) {
   BELAY_RETURN_IF_ERROR(check_range("--bootstrap", o.bootstrap, 20, 100'000));
   BELAY_RETURN_IF_ERROR(check_range("--budget", o.budget, 0, 1e36));

@@ -56,11 +56,7 @@ Status check(const Options& o) {
        {std::tuple{"--horizon", o.horizon, 0.01, 200.0},
         std::tuple{"--stop-shape", o.stop_shape, 0.01, 100.0},
         std::tuple{"--stop-years", o.stop_years, 0.0, 1000.0}}) {
-    if (value >= least && value <= most) continue;
-    return base::invalid_argument({.where = name,
-                                   .what = "is out of range",
-                                   .seen = fmt::format("{}", value),
-                                   .allowed = fmt::format("{:g} to {:g}", least, most)});
+    BELAY_RETURN_IF_ERROR(check_range(name, value, least, most));
   }
   if (!o.date_column.empty() && !o.x_column.empty()) {
     return base::invalid_argument({.what = "--date-column and --x-column were both given",

@@ -14,6 +14,13 @@ Option add(CLI::App& app, const char* name, T& value, const std::string& about) 
 
 }  // namespace
 
+base::Status out_of_range(std::string_view name, std::string seen, std::string allowed) {
+  return base::invalid_argument({.where = std::string(name),
+                                 .what = "is out of range",
+                                 .seen = std::move(seen),
+                                 .allowed = std::move(allowed)});
+}
+
 Option& Option::type(const char* name) {
   option_->type_name(name);
   return *this;

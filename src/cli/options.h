@@ -4,10 +4,14 @@
 // verb, so options.cpp alone sees it.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "base/status.h"
@@ -66,6 +70,17 @@ class Verb {
  private:
   CLI::App* app_;
 };
+
+/// "--steps is out of range (seen 0; allowed 1 to 100)".
+base::Status out_of_range(std::string_view name, std::string seen, std::string allowed);
+
+/// Fails unless least <= value <= most (so for NaN).
+template <class T>
+base::Status check_range(std::string_view name, T value, std::type_identity_t<T> least,
+                         std::type_identity_t<T> most) {
+  if (value >= least && value <= most) return {};
+  return out_of_range(name, fmt::format("{}", value), fmt::format("{} to {}", least, most));
+}
 
 /// Owns the tree of verbs.
 class Parser {

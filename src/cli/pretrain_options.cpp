@@ -16,15 +16,6 @@ constexpr std::int64_t kWidthMultiple = 32;
 constexpr double kDefaultSeconds = 60;
 constexpr double kAdamwLr = 4e-3, kAdamwLrBesideMuon = 4e-3, kMuonLr = 0.02;
 
-template <class T>
-Status check_range(std::string_view name, T value, T least, T most) {
-  if (value >= least && value <= most) return {};
-  return base::invalid_argument({.where = std::string(name),
-                                 .what = "is out of range",
-                                 .seen = fmt::format("{}", value),
-                                 .allowed = fmt::format("{} to {}", least, most)});
-}
-
 Status check_multiple(std::string_view name, std::int64_t value, std::int64_t of,
                       std::string_view of_name) {
   if (value % of == 0) return {};
@@ -45,19 +36,18 @@ Status check_known(std::string_view name, const std::string& value,
 }
 
 Status check(const PretrainArguments& a) {
-  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--depth", a.depth, 1, 128));
-  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--width", a.width, 0, 64 * 128));
+  BELAY_RETURN_IF_ERROR(check_range("--depth", a.depth, 1, 128));
+  BELAY_RETURN_IF_ERROR(check_range("--width", a.width, 0, 64 * 128));
   BELAY_RETURN_IF_ERROR(check_multiple("--width", a.width, kWidthMultiple, "32"));
-  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--context", a.context, 2, 1 << 16));
-  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--batch-tokens", a.batch_tokens, 0, 1 << 24));
-  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--micro-tokens", a.micro_tokens, 0, 1 << 20));
-  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--steps", a.steps, 0, 1'000'000'000));
-  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--warmup", a.warmup, 0, 1'000'000'000));
+  BELAY_RETURN_IF_ERROR(check_range("--context", a.context, 2, 1 << 16));
+  BELAY_RETURN_IF_ERROR(check_range("--batch-tokens", a.batch_tokens, 0, 1 << 24));
+  BELAY_RETURN_IF_ERROR(check_range("--micro-tokens", a.micro_tokens, 0, 1 << 20));
+  BELAY_RETURN_IF_ERROR(check_range("--steps", a.steps, 0, 1'000'000'000));
+  BELAY_RETURN_IF_ERROR(check_range("--warmup", a.warmup, 0, 1'000'000'000));
   BELAY_RETURN_IF_ERROR(check_range("--max-seconds", a.max_seconds, 0.0, 1e9));
   BELAY_RETURN_IF_ERROR(check_range("--price-per-hour", a.price_per_hour, 0.0, 1e9));
   BELAY_RETURN_IF_ERROR(check_range("--checkpoint-seconds", a.checkpoint_seconds, 0.0, 1e9));
-  BELAY_RETURN_IF_ERROR(
-      check_range<std::int64_t>("--checkpoint-steps", a.checkpoint_steps, 0, 1'000'000'000));
+  BELAY_RETURN_IF_ERROR(check_range("--checkpoint-steps", a.checkpoint_steps, 0, 1'000'000'000));
   BELAY_RETURN_IF_ERROR(check_range("--lr", a.lr, 0.0, 100.0));
   BELAY_RETURN_IF_ERROR(check_range("--muon-lr", a.muon_lr, 0.0, 100.0));
   BELAY_RETURN_IF_ERROR(check_range("--weight-decay", a.weight_decay, 0.0, 100.0));
@@ -66,8 +56,8 @@ Status check(const PretrainArguments& a) {
   BELAY_RETURN_IF_ERROR(check_range("--decay-share", a.decay_share, 0.001, 1.0));
   BELAY_RETURN_IF_ERROR(check_range("--lr-floor", a.lr_floor, 0.0, 1.0));
   BELAY_RETURN_IF_ERROR(check_range("--eval-seconds", a.eval_seconds, 0.0, 1e9));
-  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--eval-steps", a.eval_steps, 0, 1'000'000'000));
-  BELAY_RETURN_IF_ERROR(check_range<std::int64_t>("--eval-tokens", a.eval_tokens, 0, 1LL << 40));
+  BELAY_RETURN_IF_ERROR(check_range("--eval-steps", a.eval_steps, 0, 1'000'000'000));
+  BELAY_RETURN_IF_ERROR(check_range("--eval-tokens", a.eval_tokens, 0, 1LL << 40));
   BELAY_RETURN_IF_ERROR(check_known("--schedule", a.schedule, {"linear", "cosine", "wsd"}));
   return check_known("--optimizer", a.optimizer, {"adamw", "muon"});
 }

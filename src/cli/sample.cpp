@@ -30,11 +30,7 @@ base::Status check_options(const Options& o) {
   BELAY_RETURN_IF_ERROR(infer::validate(o.text.sampler, "--"));
   for (const auto& [name, value, least] :
        {std::tuple{"--max-tokens", o.text.max_tokens, 1}, {"--context", o.context, 0}}) {
-    if (value >= least && value <= (1 << 24)) continue;
-    return base::invalid_argument({.where = name,
-                                   .what = "is out of range",
-                                   .seen = std::to_string(value),
-                                   .allowed = fmt::format("{} to {}", least, 1 << 24)});
+    BELAY_RETURN_IF_ERROR(check_range(name, value, least, 1 << 24));
   }
   return {};
 }

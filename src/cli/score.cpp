@@ -67,11 +67,7 @@ base::Status check_options(const Options& o) {
   for (const auto& [name, value, least] : {std::tuple{"--piece", o.score.piece, 0},
                                            {"--batch-tokens", o.score.batch_tokens, 1},
                                            {"--context", o.context, 0}}) {
-    if (value >= least && value <= kMost) continue;
-    return base::invalid_argument({.where = name,
-                                   .what = "is out of range",
-                                   .seen = std::to_string(value),
-                                   .allowed = fmt::format("{} to {}", least, kMost)});
+    BELAY_RETURN_IF_ERROR(check_range(name, value, least, kMost));
   }
   return {};
 }

@@ -38,13 +38,9 @@ Result<climb::SweepOptions> options_of(Verb verb, const SweepArguments& a) {
                         .eta = a.halving,
                         .steps = a.run.steps,
                         .hours = a.hours};
-  const auto refuse = [](std::string where, std::string allowed) {
-    return base::invalid_argument(
-        {.where = std::move(where), .what = "is out of range", .allowed = std::move(allowed)});
-  };
-  if (a.seeds < 1 || a.seeds > 1000) return refuse("--seeds", "1 to 1000");
-  if (a.halving != 0 && (a.halving < 2 || a.halving > 100)) return refuse("--halving", "2 to 100");
-  if (a.hours < 0) return refuse("--hours", "0 (no limit) or more");
+  BELAY_RETURN_IF_ERROR(check_range("--seeds", a.seeds, 1, 1000));
+  if (a.halving != 0) BELAY_RETURN_IF_ERROR(check_range("--halving", a.halving, 2, 100));
+  BELAY_RETURN_IF_ERROR(check_range("--hours", a.hours, 0, 1e6));
   std::set<std::string> swept;
   for (const std::string& text : a.grid) {
     BELAY_ASSIGN_OR_RETURN(o.axes.emplace_back(), climb::parse_axis(text));

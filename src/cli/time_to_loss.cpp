@@ -141,12 +141,7 @@ std::string text(const Options& o, const Compute& compute, const std::vector<Out
 }
 
 base::Status check(Verbs& verbs, const Options& o) {
-  if (o.seeds < 1 || o.seeds > kMostSeeds) {
-    return base::invalid_argument({.where = "--seeds",
-                                   .what = "is out of range",
-                                   .seen = std::to_string(o.seeds),
-                                   .allowed = fmt::format("1 to {}", kMostSeeds)});
-  }
+  BELAY_RETURN_IF_ERROR(check_range("--seeds", o.seeds, 1, kMostSeeds));
   for (const auto& [name, value] :
        {std::pair{"--target", o.run.target}, std::pair{"--max-seconds", o.run.max_seconds}}) {
     if (value > 0) continue;

@@ -16,14 +16,6 @@ using base::Status;
 // Of a corpus, in memory at a time.
 constexpr std::size_t kBatchBytes = std::size_t{16} << 20, kBatchTexts = std::size_t{1} << 16;
 
-Status check_threads(int threads) {
-  if (threads >= 0 && threads <= 1024) return {};
-  return base::invalid_argument({.where = "--threads",
-                                 .what = "is out of range",
-                                 .seen = std::to_string(threads),
-                                 .allowed = "0 (all) to 1024"});
-}
-
 Result<text::PieceTable> count_pieces(Verbs& verbs, const TokenizerTraining& o,
                                       const std::vector<data::SourceFile>& files,
                                       base::ThreadPool& pool, std::uint64_t& n_bytes) {
@@ -66,7 +58,7 @@ Result<text::PieceTable> count_pieces(Verbs& verbs, const TokenizerTraining& o,
 }  // namespace
 
 Result<TrainedTokenizer> train_tokenizer(Verbs& verbs, TokenizerTraining o) {
-  BELAY_RETURN_IF_ERROR(check_threads(o.threads));
+  BELAY_RETURN_IF_ERROR(check_range("--threads", o.threads, 0, 1024));
   const auto split = text::split_of_name(o.split);
   if (!split) {
     return base::invalid_argument({.where = "--split",
