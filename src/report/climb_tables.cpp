@@ -142,9 +142,9 @@ std::string climb_samples(const Climb& climb) {
   std::string html =
       "<h2>Watch it learn to write</h2>\n<p>What the models wrote, from the least "
       "compute to the most, drawn at random from their own probabilities";
-  html += alike && !prompt.empty()
-              ? ". All go on from these words: <i>" + escape(cut(prompt, kSampleBytes)) + "</i></p>\n"
-              : ", in answer to the words in grey.</p>\n";
+  html += alike && !prompt.empty() ? ". All go on from these words: <i>" +
+                                         escape(cut(prompt, kSampleBytes)) + "</i></p>\n"
+                                   : ", in answer to the words in grey.</p>\n";
   const bool with_prompt = !alike;
   const std::vector<const Rung*> path = along_the_frontier(all);
   std::vector<const Rung*> chosen;
