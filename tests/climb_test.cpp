@@ -87,11 +87,6 @@ ClimbOptions options_in(const std::string& folder) {
   return o;
 }
 
-struct Climbed {
-  Result<ordered_json> record;
-  LawTrainer trainer;
-};
-
 ordered_json climb_in(const std::string& folder, LawTrainer& trainer) {
   base::ThreadPool threads(2);
   Silent silent;
@@ -208,6 +203,28 @@ TEST(Climb, OtherOptionsOrDataAreNotGoneOnWith) {
   ASSERT_FALSE(record.ok());
   EXPECT_EQ(record.status().code(), base::Code::kInvalidArgument);
   EXPECT_NE(record.status().message().find("fingerprint"), std::string::npos);
+}
+
+TEST(Climb, AFileThatIsNotOursIsAnError) {
+  const TempDir dir;
+  LawTrainer trainer;
+  const ordered_json record = climb_in(dir.path(), trainer);
+  base::ThreadPool threads(1);
+  Silent silent;
+  const auto refused = [&](const ordered_json& changed) {
+    const std::string text = changed.dump();
+    ASSERT_TRUE(base::write_file_atomic(base::Env::posix(), dir.file("climb.json"), text).ok());
+    const auto again = climb(base::Env::posix(), threads, trainer, options_in(dir.path()), silent);
+    ASSERT_FALSE(again.ok());
+    EXPECT_NE(again.status().message().find("climb.json"), std::string::npos);
+  };
+  ordered_json changed = record;
+  changed["rungs"] = {{{"name", 3}}};
+  refused(changed);
+  changed = record;
+  changed["plan"]["rungs"][0]["steps"] = -1;
+  refused(changed);
+  refused("no object");
 }
 
 TEST(NextRung, DeviationOfSeedsIsOfEqualRungs) {

@@ -35,8 +35,7 @@ constexpr double kTokensPerParameter = 8;  // near the optimum of models of abou
 constexpr double kUsualFlops = 2e11;       // a second, where nothing is measured yet
 constexpr double kShareOfNext = 0.45;      // of a ladder's compute
 constexpr std::int64_t kBatchTokens = 1024;
-constexpr double kMuonLr =
-    0.008;  // the best of wsd's peaks for 0.2 to 1M parameters, to a factor 1.5
+constexpr double kMuonLr = 0.008;  // near the best peak of wsd from 0.3 to 1.1M parameters
 constexpr std::int64_t kLeastSteps = 200;
 
 Status check(const ClimbArguments& a) {
@@ -51,14 +50,15 @@ Status check(const ClimbArguments& a) {
   return check_range("--vocab-size", a.vocab_size, 257, 1 << 20);
 }
 
-/// A vocabulary for the model that the hours can train: a fifth of its parameters at most.
+/// A vocabulary for the next rung that the hours can train: 1,024 up to two million parameters, and
+/// twice as much for each 2.8 times as many.
 std::int64_t vocab_of(const ClimbArguments& a) {
   if (a.vocab_size > 0) return a.vocab_size;
   const double flops = kShareOfNext * kUsualFlops * 3600 * a.hours;
   const double params = std::sqrt(flops / (6 * kTokensPerParameter));
-  std::int64_t size = 512;
+  std::int64_t size = 1024;
   while (size < 32768 && params > 2e6 * std::pow(static_cast<double>(size) / 1024, 1.5)) size *= 2;
-  return std::max<std::int64_t>(size, 1024);
+  return size;
 }
 
 std::string number(const ordered_json& value) { return fmt::format("{:.4f}", value.get<double>()); }

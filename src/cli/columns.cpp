@@ -88,7 +88,7 @@ std::string one_line(std::string_view text) {
   return line;
 }
 
-std::string table(const std::vector<std::vector<std::string>>& rows) {
+std::string table(const std::vector<std::vector<std::string>>& rows, std::size_t indent) {
   std::vector<std::size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
@@ -96,7 +96,7 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
   }
   std::string text;
   for (const auto& row : rows) {
-    std::string line;
+    std::string line(indent, ' ');
     for (std::size_t c = 0; c < row.size(); ++c) {
       line += c == 0 ? fmt::format("{:<{}}", row[c], widths[c])
                      : fmt::format("  {:>{}}", row[c], widths[c]);

@@ -16,8 +16,8 @@ struct Column {
 std::string two_columns(const Column& left, const Column& right, std::size_t width);
 
 /// Rows of cells, each column as wide as its widest: the first to the left, the others to the
-/// right.
-std::string table(const std::vector<std::vector<std::string>>& rows);
+/// right; `indent` spaces before each row.
+std::string table(const std::vector<std::vector<std::string>>& rows, std::size_t indent = 0);
 
 /// A text on one line, as fit for a terminal as above; line ends become "↵".
 std::string one_line(std::string_view text);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "cli/columns.h"
 #include "cli/forecast.h"
 #include "cli/forecast_text.h"
 #include "forecast/dates.h"
@@ -126,7 +127,7 @@ std::string report_text(const Register& content, const std::vector<Row>& rows,
                                                   "outcome", "inside", "error", "CRPS", "no change",
                                                   "straight line"}};
   for (const Row& row : rows) cells.push_back(cells_of(row));
-  text += aligned(cells);
+  text += table(cells, 2);
   text += "  (no change, straight line: their absolute errors, to be held against CRPS)\n";
   if (all) text += scores_text(*all, "as a share of the outcome");
   const auto late = std::count_if(rows.begin(), rows.end(), [](const Row& r) { return r.late; });

@@ -7,29 +7,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/status.h"
+#include "cli/columns.h"
 
 namespace belay::cli {
 
 using nlohmann::ordered_json;
-
-std::string aligned(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<std::size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
-  }
-  std::string text;
-  for (const auto& row : rows) {
-    std::string line = "  ";
-    for (std::size_t c = 0; c < row.size(); ++c) {
-      line += c == 0 ? fmt::format("{:<{}}", row[c], widths[c])
-                     : fmt::format("  {:>{}}", row[c], widths[c]);
-    }
-    line.resize(line.find_last_not_of(' ') + 1);
-    text += line + "\n";
-  }
-  return text;
-}
 
 std::string plain_text(std::string_view text, std::size_t most) {
   const std::string quoted = base::printable(text, most);
@@ -77,7 +59,7 @@ std::string scores_text(const forecast::Scores& scores, const std::string& unit)
     rows.push_back({b.name, fmt::format("{:.4g}", b.error), fmt::format("{:.4g}", b.error),
                     b.wins ? "better than this forecast" : fmt::format("skill {:.2f}", b.skill)});
   }
-  return text + aligned(rows);
+  return text + table(rows, 2);
 }
 
 }  // namespace belay::cli

@@ -10,9 +10,6 @@
 
 namespace belay::cli {
 
-/// Rows of cells as aligned columns with two spaces before each row; the first column is text.
-std::string aligned(const std::vector<std::vector<std::string>>& rows);
-
 /// Text from a file as a terminal may see it.
 std::string plain_text(std::string_view text, std::size_t most = 60);
 

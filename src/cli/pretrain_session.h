@@ -49,7 +49,6 @@ class PretrainSession {
   const RunData& data() const { return data_; }
   const train::LoopState& state() const { return state_; }
   const train::PretrainPlan& plan() const { return plan_; }
-  double flops_per_token() const { return plan_.flops_per_token; }
   train::Metrics& metrics() { return *metrics_; }
   std::string model_folder() const { return folder_->model_folder(); }
 

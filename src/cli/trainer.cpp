@@ -98,7 +98,7 @@ Result<climb::RunCost> PretrainTrainer::measure(const climb::RunOptions& options
   model.initialize(compute.ctx, a.seed);
   measure_time(verbs_.env, compute, model, a, run, data.set, plan);
   return climb::RunCost{static_cast<double>(plan.n_params), plan.flops_per_token,
-                        plan.tokens_per_second, run.batch_tokens, plan.memory_bytes()};
+                        plan.tokens_per_second, run.batch_tokens};
 }
 
 Result<RunOutcome> PretrainTrainer::train(const climb::RunRequest& request) {

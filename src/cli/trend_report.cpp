@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <numbers>
 
+#include "cli/columns.h"
 #include "cli/forecast_text.h"
 #include "forecast/dates.h"
 
@@ -133,7 +134,7 @@ std::string growth_text(const TrendReport& r) {
     cells.insert(cells.begin(), "");
     add_row(rows, date ? "date of the pole" : "ceiling", std::move(cells));
   }
-  return aligned(rows);
+  return table(rows, 2);
 }
 
 std::string test_text(const TrendReport& r) {
@@ -164,7 +165,7 @@ std::string values_text(const TrendReport& r) {
     }
     text += fmt::format("The next value{}, {}:\n", of,
                         may_stop ? "when growth may stop on the way" : "if the trend goes on");
-    text += aligned(rows);
+    text += table(rows, 2);
   }
   return text;
 }
@@ -192,7 +193,7 @@ std::string level_text(const TrendReport& r) {
   const auto text = [&](double x) { return x_text(r.series, x); };
   Cells rows = {{"", "median", "50 %", "80 %", "95 %"}};
   add_row(rows, "reached", spread_cells(l.when, text));
-  std::string all = name + ", if the trend goes on:\n" + aligned(rows);
+  std::string all = name + ", if the trend goes on:\n" + table(rows, 2);
   if (r.series.by_date) {
     all += fmt::format("  by {}: {:.0f} % if the trend goes on, {:.0f} % when growth may stop\n",
                        text(l.by), 100 * l.chance, 100 * l.chance_may_stop);

@@ -327,7 +327,14 @@ class Climb {
 
 Result<ordered_json> climb(base::Env& env, base::ThreadPool& threads, Trainer& trainer,
                            const ClimbOptions& options, Listener& listener) {
-  return Climb(env, threads, trainer, options, listener).run();
+  try {
+    return Climb(env, threads, trainer, options, listener).run();
+  } catch (const nlohmann::json::exception& fault) {  // a field of climb.json that is not ours
+    return base::corrupt({.where = join_path(options.folder, "climb.json"),
+                          .what = "has a field that no climb has written",
+                          .seen = fault.what(),
+                          .next = "move it away, and the climb plans anew"});
+  }
 }
 
 }  // namespace belay::climb

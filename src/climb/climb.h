@@ -4,8 +4,6 @@
 // on after any kill, and ends in the same forecast.
 #pragma once
 
-#include <atomic>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 

@@ -41,7 +41,7 @@ struct RunOutcome {
 /// What a run of these options costs, from a few real steps of it.
 struct RunCost {
   double params = 0, flops_per_token = 0, tokens_per_second = 0;
-  std::int64_t batch_tokens = 0, memory_bytes = 0;
+  std::int64_t batch_tokens = 0;
 };
 
 class Trainer {
