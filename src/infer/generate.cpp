@@ -38,6 +38,7 @@ void Generator::run(tensor::Exec& exec, model::Batch& batch, std::span<const std
     batch.ids[i] = ids[i];
     batch.positions[i] = static_cast<std::int32_t>(length() + static_cast<std::int64_t>(i));
   }
+  cache_.set(length(), batch.n_tokens());
   exec.replay();
   cache_.set_past(length() + static_cast<std::int64_t>(ids.size()));
 }

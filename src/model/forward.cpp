@@ -33,8 +33,8 @@ Id attend(tensor::Tape& tape, const Shared& s, Id qkv, std::int64_t layer) {
   const ops::AttentionShape shape{c.n_heads, c.n_kv_heads, c.head_dim, s.options.longest};
   if (s.options.cache == nullptr) return ops::attention(tape, turned, s.batch.docs, shape);
   const CacheIds& cache = *s.options.cache;
-  const auto l = static_cast<std::size_t>(layer);
-  return ops::attention_cached(tape, turned, cache.past, cache.k[l], cache.v[l], shape);
+  return ops::attention_paged(tape, turned, cache.segments,
+                              cache.pages[static_cast<std::size_t>(layer)], shape);
 }
 
 void tap(tensor::Tape& tape, const Shared& s, Id x) {

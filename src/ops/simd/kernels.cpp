@@ -22,6 +22,7 @@ const Kernels kTable = {
     .rope_backward = {rope_backward<ElemF32>, rope_backward<ElemBf16>},
     .attention_forward = {attention_forward<AttnF32>, attention_forward<AttnBf16>},
     .attention_backward = {attention_backward<AttnF32>, attention_backward<AttnBf16>},
+    .attention_paged = {attention_paged<AttnF32>, attention_paged<AttnBf16>},
     .head_row = {head_row<ElemF32>, head_row<ElemBf16>},
     .add_converted = {add_converted<ElemF32>, add_converted<ElemBf16>},
     .add_row = add_row,

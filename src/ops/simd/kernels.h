@@ -129,9 +129,15 @@ struct AttentionTask {
   Index n_queries, n_keys, first_query;  // query r stands at position first_query + r
   Index group, head_dim;
   float scale;
+  Index window = 0;  // > 0: a query sees its own position and the window - 1 before it
   const void* d_out = nullptr;
   void *dq = nullptr, *dk = nullptr, *dv = nullptr;  // strides ld, ld_kv, ld_kv
   void* scratch = nullptr;                           // attention_scratch() bytes
+  // Paged: k and v are those of the queries' own positions; they are put into pages of kKeyBlock
+  // positions, which then hold every key. Page p begins at page_keys + p * page_words.
+  void *page_keys = nullptr, *page_values = nullptr;
+  const std::int32_t* pages = nullptr;  // of positions 64 i to 64 i + 63
+  Index page_words = 0;
 };
 
 /// By element type of the activations: [0] f32, [1] bf16.
@@ -148,7 +154,7 @@ struct Kernels {
   ByType<NormRows> norm_forward, norm_backward;
   ByType<GateRows> swiglu_forward, swiglu_backward;
   ByType<RopeRows> rope_forward, rope_backward;
-  ByType<AttentionTask> attention_forward, attention_backward;
+  ByType<AttentionTask> attention_forward, attention_backward, attention_paged;
   ByType<HeadRow> head_row;
   void (*add_converted[2])(float* to, const void* from, Index n);
   void (*add_row)(float* to, const float* from, Index n);
@@ -175,6 +181,20 @@ struct Kernels {
                          Index n);
   void (*pack_rows_to_bf16)(Word* dst, Index step, const float* src, Index ld, Index k, Index n);
 };
+
+/// 32-bit words of one head's packed keys, and values, of a page (kKeyBlock positions).
+constexpr Index page_key_words(Index head_dim, Index element_bytes) {
+  return head_dim * element_bytes / 4 * kKeyBlock;
+}
+constexpr Index page_value_words(Index head_dim, Index element_bytes) {
+  const Index step = head_dim >= kPanel ? kPanel : (head_dim + 15) / 16 * 16;
+  return (head_dim + kPanel - 1) / kPanel * (kKeyBlock * element_bytes / 4) * step;
+}
+
+/// Bytes of scratch for one attention task against pages.
+constexpr Index paged_scratch(Index head_dim) {
+  return kBackwardTile * (kKeyBlock * 8 + head_dim * 4) + 4 * 64;
+}
 
 /// Bytes of scratch for one attention task of up to n_keys keys.
 constexpr Index attention_scratch(Index n_keys, Index head_dim, Index element_bytes) {
