@@ -91,16 +91,17 @@ Result<ExitCode> run(Verbs& verbs, Options o) {
   o.text.stop_ids = stop_ids(loaded.config, tokenizer);
   BELAY_ASSIGN_OR_RETURN(const model::Model model,
                          make_model(verbs.env, compute, std::move(loaded), most));
-  infer::Generator generator(compute.ctx, model, model.max_positions());
+  infer::Engine engine(compute.ctx, model, {.sequences = 1});
 
   text::Utf8Stream stream;
   if (!o.json) show(stream.push(o.prompt));
   const double start = verbs.env.steady_seconds();
-  const infer::Continuation made =
-      infer::continue_ids(generator, prompt, o.text, [&](std::int32_t id) {
-        if (!o.json) show(stream.push(tokenizer.token_bytes(id)));
-        return true;
-      });
+  const auto show_token = [&](std::int32_t id) {
+    if (!o.json) show(stream.push(tokenizer.token_bytes(id)));
+    return true;
+  };
+  BELAY_ASSIGN_OR_RETURN(const infer::Continuation made,
+                         infer::continue_ids(engine, prompt, o.text, show_token));
   const double seconds = verbs.env.steady_seconds() - start;
   if (o.json) {
     print_json(report(o, tokenizer, made, seconds));

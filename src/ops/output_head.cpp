@@ -1,5 +1,6 @@
 #include "ops/output_head.h"
 
+#include "base/status.h"
 #include "ops/matmul.h"
 #include "ops/simd/dispatch.h"
 
@@ -202,10 +203,32 @@ void output_head(base::Context& ctx, const HeadViews& v) {
 }
 
 void logits(base::Context& ctx, const View& h, const View& forward, const View& out) {
-  for_chunks(ctx, h.shape[0], kHeadRows, [&](std::int64_t begin, std::int64_t end, int) {
-    logits_rows(ctx, h, forward, out.shape[1], begin, end - begin, out.f32() + begin * out.shape[1],
-                out.shape[1]);
-  });
+  const std::int64_t vocab = out.shape[1], width = h.shape[1];
+  multiply(ctx, {.x = h,
+                 .b = forward,
+                 .y = out,
+                 .m = h.shape[0],
+                 .n = vocab,
+                 .k = width,
+                 .ldx = width,
+                 .ldy = vocab});
+}
+
+Softmax softmax(base::Context& ctx, std::span<const float> logits, float scale, std::span<float> e,
+                std::span<float> sums) {
+  BELAY_CHECK(e.size() == logits.size() && sums.size() >= softmax_blocks(logits.size()),
+              "room for the row");
+  static_assert(kSoftmaxBlock == simd::kSoftmaxBlock);
+  Softmax result;
+  result.scale = scale;
+  simd::kernels(ctx.isa).softmax_row({.logits = logits.data(),
+                                      .n = static_cast<simd::Index>(logits.size()),
+                                      .scale = scale,
+                                      .e = e.data(),
+                                      .sums = sums.data(),
+                                      .most = &result.most,
+                                      .log_sum = &result.log_sum});
+  return result;
 }
 
 Loss cross_entropy(tensor::Tape& tape, tensor::Id h, const Matrix& head, tensor::Id targets,

@@ -24,6 +24,7 @@ const Kernels kTable = {
     .attention_backward = {attention_backward<AttnF32>, attention_backward<AttnBf16>},
     .attention_paged = {attention_paged<AttnF32>, attention_paged<AttnBf16>},
     .head_row = {head_row<ElemF32>, head_row<ElemBf16>},
+    .softmax_row = softmax_row,
     .add_converted = {add_converted<ElemF32>, add_converted<ElemBf16>},
     .add_row = add_row,
     .scale_row = {scale_row<ElemF32>, scale_row<ElemBf16>},

@@ -22,6 +22,7 @@ constexpr Index kOuterPanel = 48;  // beside this many columns
 constexpr Index kKeyBlock = 64;    // keys that attention takes at a time, from the document's start
 constexpr Index kQueryTile = 48;   // queries that attention takes at a time: not part of the order
 constexpr Index kBackwardTile = 96;  // the same in backward, where it is part of it
+constexpr Index kSoftmaxBlock = 256;  // numbers that SoftmaxRow sums apart
 constexpr Index kMaxHeadDim = 1024;  // the most that a config may ask for (model/config.h)
 
 /// C[m, n] (+)= A[m, k] B[k, n] on one panel of B. The sum over k ascends by fused multiply-add
@@ -103,6 +104,18 @@ struct RopeRows {
   float eps = 0;
 };
 
+/// e^(scale z - most) of a row of logits z, most = max scale z, and the sum's logarithm. In the
+/// order of HeadRow, so that with scale 1 scale z[i] - most - log_sum is the same log-probability.
+struct SoftmaxRow {
+  const float* logits;
+  Index n;
+  float scale;
+  float* e;      // [n]; may be logits
+  float* sums;   // of every kSoftmaxBlock of e
+  float* most;
+  double* log_sum;
+};
+
 struct HeadRow {
   float* logits;  // [vocab], overwritten
   Index vocab;
@@ -156,6 +169,7 @@ struct Kernels {
   ByType<RopeRows> rope_forward, rope_backward;
   ByType<AttentionTask> attention_forward, attention_backward, attention_paged;
   ByType<HeadRow> head_row;
+  void (*softmax_row)(const SoftmaxRow&);
   void (*add_converted[2])(float* to, const void* from, Index n);
   void (*add_row)(float* to, const float* from, Index n);
   void (*scale_row[2])(void* to, float scale, const float* from, Index n);
