@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "base/status.h"
 #include "ops/matmul.h"
+#include "ops/quantized.h"
 #include "ops_table.h"
 
 namespace belay::test {
@@ -56,7 +57,7 @@ std::vector<double> draw(const std::string& name, std::int64_t first, std::int64
 }
 
 Tensor::Tensor(const Shape& s, DType t)
-    : shape(s), dtype(t), bytes(static_cast<std::size_t>(s.count() * tensor::dtype_bytes(t))) {
+    : shape(s), dtype(t), bytes(static_cast<std::size_t>(tensor::stored_bytes(t, s.count()))) {
   std::memset(bytes.data(), 0xff, bytes.size());  // NaN: what is not written is seen
 }
 
@@ -114,6 +115,41 @@ ops::Matrix Recorder::matrix(std::size_t input) {
   packed_.push_back(std::move(forward));
   packed_.push_back(std::move(backward));
   return {ids_[input], tape.external(f), tape.external(b)};
+}
+
+std::vector<std::byte> blocks_of(const Input& weights, DType type) {
+  const std::int64_t in = weights.shape[1], row = tensor::stored_bytes(type, in);
+  const std::vector<float> values(weights.values.begin(), weights.values.end());
+  std::vector<std::byte> blocks(static_cast<std::size_t>(weights.shape[0] * row));
+  for (std::int64_t r = 0; r < weights.shape[0]; ++r) {
+    ops::quantize_row(base::best_isa(), values.data() + r * in, nullptr, in, type,
+                      blocks.data() + r * row);
+  }
+  return blocks;
+}
+
+std::vector<float> floats_of(const std::vector<std::byte>& blocks, const Shape& shape, DType type) {
+  std::vector<float> values(static_cast<std::size_t>(shape.count()));
+  const std::int64_t in = shape[1], row = tensor::stored_bytes(type, in);
+  for (std::int64_t r = 0; r < shape[0]; ++r) {
+    ops::dequantize_row(blocks.data() + r * row, in, type, values.data() + r * in);
+  }
+  return values;
+}
+
+ops::Matrix Recorder::quantized(std::size_t input, DType type) {
+  const Shape& s = inputs.list[input].shape;
+  std::vector<std::byte> blocks = blocks_of(inputs.list[input], type);
+  Tensor packed(ops::packed_forward_shape(s[0], s[1], type), type);
+  const std::int64_t row = tensor::stored_bytes(type, s[1]);
+  for (std::int64_t first = 0; first < s[0]; first += 64) {
+    const View rows{
+        blocks.data() + first * row, {std::min<std::int64_t>(64, s[0] - first), s[1]}, type};
+    ops::pack_panel(ctx.isa, rows, first, packed.view());
+  }
+  const View f = packed.view();
+  packed_.push_back(std::move(packed));
+  return {tape.external({nullptr, s, DType::kF32}), tape.external(f), tensor::kNone};
 }
 
 std::vector<double> seed_of(const OpRow& row, const Inputs& inputs, std::size_t output,

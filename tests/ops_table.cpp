@@ -151,6 +151,25 @@ OpRow linear_row(const std::string& name, bool bias, Widths awkward, Widths real
           .bf16 = awkward.out % 2 == 0 && awkward.in % 2 == 0};
 }
 
+OpRow quantized_row(const std::string& name, DType type, Widths awkward, Widths real) {
+  return {
+      .name = name,
+      .operation = "quantized",
+      .inputs =
+          [=](std::int64_t rows, DType dtype, Size size) {
+            const Widths w = size == Size::kReal ? real : awkward;
+            return Maker(rows, dtype)
+                .row_data("x", w.in, 0, 1)
+                .matrix("w", w.out, w.in)
+                .vector("bias", w.out, 0)
+                .done();
+          },
+      .record =
+          [type](Recorder& r) { r.output(ops::linear(r.tape, r[0], r.quantized(1, type), r[2])); },
+      .twin = QuantizedTwin{type},
+      .differentiable = false};
+}
+
 struct Heads {
   std::int64_t q, kv, dim;
   std::int64_t width() const { return (q + 2 * kv) * dim; }
@@ -336,6 +355,8 @@ const std::vector<OpRow>& ops_table() {
       linear_row("linear", false, {50, 38}, {1152, 768}),
       linear_row("linear_bias", true, {66, 50}, {192, 1536}),
       linear_row("linear_odd", true, {37, 19}, {515, 131}),
+      quantized_row("q8", DType::kQ8, {70, 38}, {128, 1120}),
+      quantized_row("q4", DType::kQ4, {50, 98}, {128, 1120}),
       rope_row("rope", {2, 2, 64}, false),
       rope_row("rope_gqa_norm", {6, 2, 128}, true),
       rope_row("rope_narrow_norm", {3, 1, 6}, true),

@@ -44,6 +44,10 @@ struct Inputs {
   std::int64_t dim(std::size_t i, int d) const { return list[i].shape[d]; }
 };
 
+/// The weights [out, in] of an input rounded to blocks of a quantized type, and back.
+std::vector<std::byte> blocks_of(const Input& weights, DType type);
+std::vector<float> floats_of(const std::vector<std::byte>& blocks, const Shape& shape, DType type);
+
 /// An array that owns its memory, which is exactly as long as the array.
 struct Tensor {
   Shape shape;
@@ -79,6 +83,8 @@ class Recorder {
   Id operator[](std::size_t input) const { return ids_[input]; }
   /// A weight [out, in] with its packed copies.
   ops::Matrix matrix(std::size_t input);
+  /// The same for inference: only packed, in a quantized type.
+  ops::Matrix quantized(std::size_t input, DType type);
   void output(Id id, bool by_row = true) { outputs_.push_back({id, by_row}); }
 
   base::Context& ctx;

@@ -7,6 +7,7 @@
 #include "ops/embedding.h"
 #include "ops/linear.h"
 #include "ops/output_head.h"
+#include "ops/quantized.h"
 #include "ops/rmsnorm.h"
 #include "ops/rope.h"
 #include "ops/swiglu.h"
@@ -56,6 +57,28 @@ struct LinearTwin {
     for (std::int64_t r = 0; r < in.rows; ++r) {
       ops::linear_reference(a[0].data() + r * width, a[1].data(), bias ? a[2].data() : nullptr,
                             y[0].data() + r * out, width, out);
+    }
+    return y;
+  }
+};
+
+struct QuantizedTwin {
+  DType type;
+  template <class R>
+  Arrays<R> operator()(const Inputs& in, const Arrays<R>&) const {
+    const Input &x = in.list[0], &w = in.list[1];
+    const std::int64_t out = w.shape[0], width = w.shape[1];
+    const std::vector<float> weights = floats_of(blocks_of(w, type), w.shape, type);
+    const std::vector<float> rows(x.values.begin(), x.values.end());
+    Arrays<R> y{zeros<R>(in.rows * out)};
+    std::vector<double> row(static_cast<std::size_t>(out));
+    for (std::int64_t r = 0; r < in.rows; ++r) {
+      ops::quantized_linear_reference(rows.data() + r * width, weights.data(), row.data(), width,
+                                      out);
+      for (std::int64_t o = 0; o < out; ++o) {
+        const double bias = in[2][static_cast<std::size_t>(o)];
+        y[0][static_cast<std::size_t>(r * out + o)] = row[static_cast<std::size_t>(o)] + bias;
+      }
     }
     return y;
   }

@@ -57,8 +57,10 @@ std::vector<Isa> detect() {
   isas.push_back(Isa::kAvx512);
   constexpr unsigned kBf16Bit = 1u << 5;  // CPUID.(7, 1).EAX
   if (leaf7(0)[0] < 1 || (leaf7(1)[0] & kBf16Bit) == 0) return isas;
+  if (!__builtin_cpu_supports("avx512vnni")) return isas;
   isas.push_back(Isa::kAvx512Bf16);
-  constexpr unsigned kTileBits = 1u << 22 | 1u << 24;  // CPUID.(7, 0).EDX: AMX-BF16, AMX-TILE
+  // CPUID.(7, 0).EDX: AMX-BF16, AMX-TILE, AMX-INT8
+  constexpr unsigned kTileBits = 1u << 22 | 1u << 24 | 1u << 25;
   if ((leaf7(0)[3] & kTileBits) == kTileBits && request_tiles()) isas.push_back(Isa::kAmx);
   return isas;
 }

@@ -12,8 +12,8 @@ namespace belay::base {
 /// Instruction sets that kernels are written for.
 ///   kAvx2        AVX2, FMA, F16C, BMI2 (x86-64-v3)
 ///   kAvx512      the above and AVX-512 F, BW, CD, DQ, VL (x86-64-v4)
-///   kAvx512Bf16  the above and AVX-512 BF16
-///   kAmx         the above and AMX TILE, BF16
+///   kAvx512Bf16  the above and AVX-512 BF16, VNNI (every processor with the former has the latter)
+///   kAmx         the above and AMX TILE, BF16, INT8
 enum class Isa : std::uint8_t { kScalar, kAvx2, kAvx512, kAvx512Bf16, kAmx, kNeon };
 
 /// "scalar", "avx2", "avx512", "avx512bf16", "amx", "neon".

@@ -80,8 +80,7 @@ GenerateResult bench_generate(base::Context& ctx, base::Env& env, const model::M
   r.read_bandwidth = read_bandwidth(ctx, kBandwidthBytes);
   const infer::EngineOptions options = engine_options(o);
   const infer::EngineBytes bytes = infer::engine_bytes(ctx, model, options);
-  r.planned_bytes = model::model_bytes(model.config(), model.compute(), false).total() +
-                    bytes.pages + bytes.activations;
+  r.planned_bytes = model.product_bytes() + bytes.pages + bytes.activations;
   infer::Engine engine(ctx, model, options);
   run_once(engine, o, 0);
   const bool prefill = o.kind == GenerateKind::kPrefill;
@@ -106,7 +105,7 @@ GenerateResult bench_generate(base::Context& ctx, base::Env& env, const model::M
   r.flops_per_token = 2 * (prefill ? weights - head : weights) +
                       4 * seen * static_cast<double>(c.n_layers * c.q_size());
   const auto element = static_cast<double>(tensor::dtype_bytes(model.compute()));
-  r.weight_bytes = element * weights;
+  r.weight_bytes = static_cast<double>(model.product_bytes());
   r.cache_bytes = element * 2 * seen * static_cast<double>(o.rows * c.n_layers * c.kv_size());
   r.peak_rss_bytes = static_cast<std::int64_t>(env.peak_rss_bytes());
   return r;

@@ -1,13 +1,16 @@
 #include "cli/bench_generate.h"
 
+#include <fmt/core.h>
+
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/cpu.h"
 #include "bench/generate_bench.h"
+#include "bench/random_weights.h"
 #include "cli/text_model.h"
-#include "model/score.h"
+#include "model/hf_folder.h"
 
 namespace belay::cli {
 namespace {
@@ -16,6 +19,7 @@ using base::Result;
 
 struct Options {
   std::string shape = "Q", model;
+  int bits = 16;
   bench::GenerateBenchOptions bench;
   bool json = false;
   ComputeOptions compute;
@@ -29,6 +33,12 @@ base::Status check(const Options& o) {
         {"--repeats", static_cast<std::int64_t>(o.bench.repeats), 1, 1000}}) {
     BELAY_RETURN_IF_ERROR(check_range(name, value, least, most));
   }
+  if (o.bits != 16 && o.bits != 8 && o.bits != 4) {
+    return base::invalid_argument({.where = "--bits",
+                                   .what = "is not a size that weights can have",
+                                   .seen = std::to_string(o.bits),
+                                   .allowed = "16, 8, 4"});
+  }
   return {};
 }
 
@@ -38,18 +48,18 @@ Result<std::pair<std::string, model::Model>> make(Verbs& verbs, Compute& compute
   const std::int64_t longest = o.bench.prompt + o.bench.tokens + 1;
   if (!o.model.empty()) {
     BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, o.model));
-    BELAY_ASSIGN_OR_RETURN(model::LoadedModel loaded, model::load_hf_folder(verbs.env, path));
+    BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_hf_folder(verbs.env, path));
     BELAY_RETURN_IF_ERROR(
-        check_range("--prompt and --tokens together", longest, 1, loaded.config.max_position));
-    BELAY_ASSIGN_OR_RETURN(model::Model model,
-                           make_model(verbs.env, compute, std::move(loaded), longest));
+        check_range("--prompt and --tokens together", longest, 1, weights->config().max_position));
+    BELAY_ASSIGN_OR_RETURN(model::Model model, load_model(verbs.env, compute, *weights, longest));
     return std::pair(o.model, std::move(model));
   }
   BELAY_ASSIGN_OR_RETURN(const bench::GenerateShape shape, bench::generate_shape(o.shape));
-  BELAY_RETURN_IF_ERROR(model::check_model_fits(verbs.env, shape.config, compute.dtype, false));
-  model::Model model(shape.config, compute.dtype, false, longest);
-  model.initialize(compute.ctx, 1);
-  return std::pair(std::string(shape.name) + " (" + shape.about() + ")", std::move(model));
+  const bench::RandomWeights weights(shape.config,
+                                     bench::random_types(shape.config, compute.dtype, o.bits));
+  BELAY_ASSIGN_OR_RETURN(model::Model model, load_model(verbs.env, compute, weights, longest));
+  return std::pair(fmt::format("{} ({}), weights of {} bits", shape.name, shape.about(), o.bits),
+                   std::move(model));
 }
 
 Result<ExitCode> run(Verbs& verbs, const Options& o) {
@@ -93,6 +103,7 @@ void add(Verbs& verbs, Verb parent, bench::GenerateKind kind) {
       .type("NAME");
   verb.option("--model", o.model, "Instead of a shape: a model folder, or a run's")
       .type("MODEL|RUN");
+  verb.option("--bits", o.bits, "Of a shape's weights: 16 (the compute type), 8 or 4");
   verb.option("--prompt", o.bench.prompt, "Ids of each prompt");
   if (decode) {
     verb.option("--tokens", o.bench.tokens, "Tokens of each text");

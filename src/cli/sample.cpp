@@ -8,6 +8,7 @@
 #include "cli/text_model.h"
 #include "cli/verbs.h"
 #include "infer/continuation.h"
+#include "model/hf_folder.h"
 #include "text/utf8_stream.h"
 
 namespace belay::cli {
@@ -83,14 +84,14 @@ Result<ExitCode> run(Verbs& verbs, Options o) {
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
   BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, o.model));
   const std::int64_t most = o.context > 0 ? o.context : kMostContext;
-  BELAY_ASSIGN_OR_RETURN(model::LoadedModel loaded, model::load_hf_folder(verbs.env, path));
+  BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_hf_folder(verbs.env, path));
+  const model::ModelConfig& config = weights->config();
   BELAY_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer,
-                         open_tokenizer(verbs.env, path, loaded.config.vocab_size));
+                         open_tokenizer(verbs.env, path, config.vocab_size));
   BELAY_ASSIGN_OR_RETURN(const std::vector<std::int32_t> prompt, prompt_ids(tokenizer, o.prompt));
   o.text.vocab_size = tokenizer.vocab_size();
-  o.text.stop_ids = stop_ids(loaded.config, tokenizer);
-  BELAY_ASSIGN_OR_RETURN(const model::Model model,
-                         make_model(verbs.env, compute, std::move(loaded), most));
+  o.text.stop_ids = stop_ids(config, tokenizer);
+  BELAY_ASSIGN_OR_RETURN(const model::Model model, load_model(verbs.env, compute, *weights, most));
   infer::Engine engine(compute.ctx, model, {.sequences = 1});
 
   text::Utf8Stream stream;

@@ -7,6 +7,8 @@
 #include "cli/score_file.h"
 #include "cli/text_model.h"
 #include "data/token_ids.h"
+#include "model/hf_folder.h"
+#include "model/score.h"
 
 namespace belay::cli {
 namespace {
@@ -75,14 +77,15 @@ base::Status check_options(const Options& o) {
 base::Result<ExitCode> run_ids(Verbs& verbs, const Options& o) {
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
   BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, o.model));
-  BELAY_ASSIGN_OR_RETURN(model::LoadedModel loaded, model::load_hf_folder(verbs.env, path));
-  BELAY_ASSIGN_OR_RETURN(const data::TokenIds ids,
-                         data::read_token_ids(verbs.env, o.ids,
-                                              {.vocab_size = loaded.config.vocab_size,
-                                               .longest = loaded.config.max_position}));
+  BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_hf_folder(verbs.env, path));
+  const model::ModelConfig& config = weights->config();
+  BELAY_ASSIGN_OR_RETURN(
+      const data::TokenIds ids,
+      data::read_token_ids(verbs.env, o.ids,
+                           {.vocab_size = config.vocab_size, .longest = config.max_position}));
   std::size_t longest = 0;
   for (const auto& document : ids.documents) longest = std::max(longest, document.size());
-  BELAY_ASSIGN_OR_RETURN(const model::Model model, make_model(verbs.env, compute, std::move(loaded),
+  BELAY_ASSIGN_OR_RETURN(const model::Model model, load_model(verbs.env, compute, *weights,
                                                               static_cast<std::int64_t>(longest)));
   verbs.log.info("{}: {} parameters, {}", o.model, model.config().n_params(), compute.text());
   BELAY_ASSIGN_OR_RETURN(const auto scores,

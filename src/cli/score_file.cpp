@@ -10,6 +10,7 @@
 #include "base/cpu.h"
 #include "base/progress.h"
 #include "cli/text_model.h"
+#include "model/hf_folder.h"
 #include "model/score_long.h"
 #include "text/unicode.h"
 
@@ -94,16 +95,17 @@ void add_model(ordered_json& report, const ScoreArguments& arguments, const Comp
 Result<ExitCode> score_file(Verbs& verbs, const ScoreArguments& a) {
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(a.compute));
   BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, a.model));
-  BELAY_ASSIGN_OR_RETURN(model::LoadedModel loaded, model::load_hf_folder(verbs.env, path));
+  BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_hf_folder(verbs.env, path));
+  const model::ModelConfig& config = weights->config();
   BELAY_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer,
-                         open_tokenizer(verbs.env, path, loaded.config.vocab_size));
+                         open_tokenizer(verbs.env, path, config.vocab_size));
   BELAY_ASSIGN_OR_RETURN(const std::string text, read_text(verbs.env, a.file));
   std::vector<std::int32_t> ids = document_begin(tokenizer);
   tokenizer.encode(text, ids);
-  const std::int64_t context = std::clamp<std::int64_t>(a.context > 0 ? a.context : kMostContext, 2,
-                                                        loaded.config.max_position);
+  const std::int64_t context =
+      std::clamp<std::int64_t>(a.context > 0 ? a.context : kMostContext, 2, config.max_position);
   BELAY_ASSIGN_OR_RETURN(const model::Model model,
-                         make_model(verbs.env, compute, std::move(loaded), context));
+                         load_model(verbs.env, compute, *weights, context));
   verbs.log.info("{}: {} parameters, {}", a.model, model.config().n_params(), compute.text());
   BELAY_ASSIGN_OR_RETURN(const std::vector<float> logprobs,
                          score_with_progress(verbs, compute, model, ids, a, context));

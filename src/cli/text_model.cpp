@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "model/score.h"
 #include "store/run_record.h"
 
 namespace belay::cli {
@@ -47,15 +46,11 @@ std::vector<std::int32_t> document_begin(const text::Tokenizer& tokenizer) {
   return {};
 }
 
-Result<model::Model> make_model(base::Env& env, Compute& compute, model::LoadedModel loaded,
-                                std::int64_t longest) {
-  const model::ModelConfig& config = loaded.config;
-  BELAY_RETURN_IF_ERROR(model::check_model_fits(env, config, compute.dtype, false));
-  const std::int64_t positions =
-      longest == 0 ? config.max_position : std::min(longest, config.max_position);
-  model::Model model(config, compute.dtype, false, positions);
-  model.load(compute.ctx, loaded.weights);
-  return model;
+Result<model::Model> load_model(base::Env& env, Compute& compute,
+                                const model::WeightSource& weights, std::int64_t longest) {
+  const std::int64_t most = weights.config().max_position;
+  return model::load_for_inference(compute.ctx, env, weights, compute.dtype,
+                                   longest == 0 ? most : std::min(longest, most));
 }
 
 }  // namespace belay::cli

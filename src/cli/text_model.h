@@ -7,8 +7,7 @@
 #include "base/env.h"
 #include "base/status.h"
 #include "cli/compute.h"
-#include "model/hf_folder.h"
-#include "model/model.h"
+#include "model/load.h"
 #include "text/tokenizer.h"
 
 namespace belay::cli {
@@ -27,8 +26,8 @@ base::Result<text::Tokenizer> open_tokenizer(base::Env& env, const std::string& 
 std::vector<std::int32_t> document_begin(const text::Tokenizer& tokenizer);
 
 /// The model for inference, with room for documents of `longest` tokens (0: all that it allows).
-/// Fails when it does not fit in memory. What was loaded is taken.
-base::Result<model::Model> make_model(base::Env& env, Compute& compute, model::LoadedModel loaded,
-                                      std::int64_t longest);
+/// Fails when it does not fit in memory, before its weights are read.
+base::Result<model::Model> load_model(base::Env& env, Compute& compute,
+                                      const model::WeightSource& weights, std::int64_t longest);
 
 }  // namespace belay::cli

@@ -72,7 +72,7 @@ Id forward(tensor::Tape& tape, const Model& model, const BatchIds& batch,
            const ForwardOptions& options) {
   const ModelConfig& config = model.config();
   const Shared shared{model, batch, options, model.bind_cos(tape), model.bind_sin(tape)};
-  Id x = ops::embedding(tape, batch.ids, model.bind_matrix(tape, Role::kEmbedding).master);
+  Id x = ops::embedding(tape, batch.ids, model.bind_embedding(tape));
   Id delta = kNone;
   for (std::int64_t layer = 0; layer < config.n_layers; ++layer) {
     tape.set_recompute(options.checkpoint);

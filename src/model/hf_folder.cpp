@@ -155,24 +155,104 @@ Result<ModelConfig> load_hf_config(Env& env, const std::string& folder) {
   return config;
 }
 
-Result<LoadedModel> load_hf_folder(Env& env, const std::string& path) {
+namespace {
+
+/// A folder whose header is checked.
+struct Opened {
+  ModelConfig config;
+  std::vector<WeightSpec> table;
+  TensorFiles files;
+};
+
+Result<Opened> open_checked(Env& env, const std::string& path) {
   if (!env.exists(path)) {
     return base::not_found({.where = path,
                             .what = "does not exist",
                             .allowed = "a model folder or a .safetensors file"});
   }
-  LoadedModel model;
   const std::string folder = env.is_directory(path) ? path : base::parent_dir(path);
-  BELAY_ASSIGN_OR_RETURN(model.config, load_hf_config(env, folder));
-  BELAY_ASSIGN_OR_RETURN(const TensorFiles files, TensorFiles::open(env, path));
-  const std::vector<WeightSpec> table = weight_table(model.config);
-  BELAY_RETURN_IF_ERROR(check_tensors(files, model.config, table, path));
-  BELAY_RETURN_IF_ERROR(check_memory(env, model.config, path));
-  model.weights.resize(table.size());
-  for (std::size_t i = 0; i < table.size(); ++i) {
-    BELAY_RETURN_IF_ERROR(read_weight(files, table[i], model.weights[i]));
+  BELAY_ASSIGN_OR_RETURN(ModelConfig config, load_hf_config(env, folder));
+  BELAY_ASSIGN_OR_RETURN(TensorFiles files, TensorFiles::open(env, path));
+  std::vector<WeightSpec> table = weight_table(config);
+  BELAY_RETURN_IF_ERROR(check_tensors(files, config, table, path));
+  return Opened{std::move(config), std::move(table), std::move(files)};
+}
+
+class HfWeights final : public WeightSource {
+ public:
+  explicit HfWeights(Opened opened) : o_(std::move(opened)) {}
+  const ModelConfig& config() const override { return o_.config; }
+
+  /// bf16 where every part is; a vector, and what is f16 in the file, f32.
+  tensor::DType type(std::size_t index) const override {
+    const WeightSpec& spec = o_.table[index];
+    const bool bf16 =
+        spec.shape.rank() == 2 &&
+        std::all_of(spec.parts.begin(), spec.parts.end(), [&](const WeightPart& part) {
+          return o_.files.find(part.hf_name)->type.dtype == tensor::DType::kBF16;
+        });
+    return bf16 ? tensor::DType::kBF16 : tensor::DType::kF32;
+  }
+
+  Status verify(std::size_t index) const override {
+    for (const WeightPart& part : o_.table[index].parts) {
+      BELAY_RETURN_IF_ERROR(o_.files.verify(*o_.files.find(part.hf_name)));
+    }
+    return {};
+  }
+
+  Status read(std::size_t index, std::int64_t first, std::int64_t n, std::byte* to) const override {
+    const WeightSpec& spec = o_.table[index];
+    const std::int64_t width = row_size(spec), size = tensor::dtype_bytes(type(index));
+    for (const WeightPart& part : spec.parts) {
+      const std::int64_t begin = std::max(first, part.row);
+      const std::int64_t end = std::min(first + n, part.row + part.rows);
+      if (begin >= end) continue;
+      BELAY_RETURN_IF_ERROR(
+          read_part(*o_.files.find(part.hf_name),
+                    {(begin - part.row) * width, (end - begin) * width, type(index)},
+                    to + (begin - first) * width * size));
+    }
+    return {};
+  }
+
+ private:
+  struct Elements {
+    std::int64_t first, n;
+    tensor::DType type;
+  };
+  Status read_part(const TensorInfo& info, const Elements& e, std::byte* to) const {
+    const auto n = static_cast<std::size_t>(e.n);
+    const auto first = static_cast<std::uint64_t>(e.first);
+    if (e.type == tensor::DType::kBF16) {
+      std::memcpy(to, o_.files.bytes(info).data() + 2 * e.first, 2 * n);
+      const auto* values = reinterpret_cast<const tensor::bf16*>(to);
+      return store::check_finite(std::span(values, n), o_.files.where(info), first);
+    }
+    const std::span<float> out(reinterpret_cast<float*>(to), n);
+    o_.files.read_elements(info, first, out);
+    return store::check_finite(out, o_.files.where(info), first);
+  }
+  Opened o_;
+};
+
+}  // namespace
+
+Result<LoadedModel> load_hf_folder(Env& env, const std::string& path) {
+  BELAY_ASSIGN_OR_RETURN(const Opened opened, open_checked(env, path));
+  BELAY_RETURN_IF_ERROR(check_memory(env, opened.config, path));
+  LoadedModel model;
+  model.config = opened.config;
+  model.weights.resize(opened.table.size());
+  for (std::size_t i = 0; i < opened.table.size(); ++i) {
+    BELAY_RETURN_IF_ERROR(read_weight(opened.files, opened.table[i], model.weights[i]));
   }
   return model;
+}
+
+Result<std::unique_ptr<WeightSource>> open_hf_folder(Env& env, const std::string& path) {
+  BELAY_ASSIGN_OR_RETURN(Opened opened, open_checked(env, path));
+  return std::unique_ptr<WeightSource>(std::make_unique<HfWeights>(std::move(opened)));
 }
 
 }  // namespace belay::model

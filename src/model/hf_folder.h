@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "base/env.h"
 #include "base/status.h"
 #include "model/config.h"
+#include "model/weight_source.h"
 #include "tensor/dtype.h"
 
 namespace belay::model {
@@ -27,6 +29,10 @@ struct LoadedModel {
 /// `path`: the folder, or a .safetensors file with config.json beside it. End-of-text ids that only
 /// generation_config.json names are added to the config's.
 base::Result<LoadedModel> load_hf_folder(base::Env& env, const std::string& path);
+
+/// The same folder as a source of weights for inference: opened and checked, its weights not yet
+/// read. Whether they fit in memory is for who reads them.
+base::Result<std::unique_ptr<WeightSource>> open_hf_folder(base::Env& env, const std::string& path);
 
 /// The config alone (config.json and the end-of-text ids), without reading weights.
 base::Result<ModelConfig> load_hf_config(base::Env& env, const std::string& folder);

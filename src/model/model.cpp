@@ -20,55 +20,97 @@ bool is_packed(const WeightSpec& w, const ModelConfig& config) {
   return is_matrix(w) && (w.role != Role::kEmbedding || config.tied_embeddings);
 }
 
-struct Sizes {
-  std::int64_t floats = 0, forward = 0, backward = 0;
-};
+/// The type of the embedding as a model for inference looks it up: that in which it is stored.
+DType lookup_type(DType stored) {
+  return stored == DType::kBF16 || tensor::is_quantized(stored) ? stored : DType::kF32;
+}
 
-Sizes sizes_of(const std::vector<WeightSpec>& table, const ModelConfig& config, DType compute) {
-  Sizes s;
-  for (const WeightSpec& w : table) {
-    s.floats += ops::round_up(w.shape.count(), 16);
-    if (!is_packed(w, config)) continue;
-    const std::int64_t bytes = tensor::dtype_bytes(compute);
-    s.forward += ops::packed_forward_shape(w.shape[0], w.shape[1]).count() * bytes;
-    s.backward += ops::packed_backward_shape(w.shape[0], w.shape[1]).count() * bytes;
-  }
-  return s;
+std::int64_t forward_bytes(const tensor::Shape& s, DType type) {
+  return tensor::stored_bytes(type, ops::packed_forward_shape(s[0], s[1], type).count());
+}
+
+/// Takes `bytes` of a buffer of `size`; returns where they begin.
+std::int64_t take(std::int64_t& size, std::int64_t bytes) {
+  const std::int64_t at = size;
+  size += bytes;
+  return at;
 }
 
 }  // namespace
 
+Model::Sizes Model::place(const std::vector<WeightSpec>& table, const ModelConfig& config,
+                          DType compute, bool trained, const StoredTypes* stored,
+                          std::vector<Held>& held, Held& lookup) {
+  Sizes sizes;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const WeightSpec& w = table[i];
+    Held& h = held.emplace_back();
+    if (stored == nullptr || !is_matrix(w)) {
+      h.floats = sizes.floats;
+      sizes.floats += ops::round_up(w.shape.count(), 16);
+    }
+    if (is_packed(w, config)) {
+      h.packed = stored != nullptr && tensor::is_quantized((*stored)[i]) ? (*stored)[i] : compute;
+      h.forward = take(sizes.forward, forward_bytes(w.shape, h.packed));
+      if (trained) {
+        const std::int64_t n = ops::packed_backward_shape(w.shape[0], w.shape[1]).count();
+        h.backward = take(sizes.backward, n * tensor::dtype_bytes(compute));
+      }
+    }
+    if (stored == nullptr || w.role != Role::kEmbedding) continue;
+    lookup.packed = lookup_type((*stored)[i]);
+    const bool holds_it = h.packed == lookup.packed || h.packed == DType::kF32;
+    if (h.forward >= 0 && holds_it) {
+      lookup = h;
+    } else {
+      lookup.forward = take(sizes.forward, forward_bytes(w.shape, lookup.packed));
+    }
+  }
+  return sizes;
+}
+
 ModelBytes model_bytes(const ModelConfig& config, DType compute, bool trained) {
-  const Sizes s = sizes_of(weight_table(config), config, compute);
-  return {4 * s.floats, trained ? 4 * s.floats : 0, s.forward + (trained ? s.backward : 0)};
+  std::vector<Model::Held> held;
+  Model::Held lookup;
+  const Model::Sizes s =
+      Model::place(weight_table(config), config, compute, trained, nullptr, held, lookup);
+  return {4 * s.floats, trained ? 4 * s.floats : 0, s.forward + s.backward};
+}
+
+ModelBytes model_bytes(const ModelConfig& config, DType compute, const StoredTypes& stored) {
+  std::vector<Model::Held> held;
+  Model::Held lookup;
+  const Model::Sizes s =
+      Model::place(weight_table(config), config, compute, false, &stored, held, lookup);
+  return {4 * s.floats, 0, s.forward};
 }
 
 Model::Model(const ModelConfig& config, DType compute, bool trained, std::int64_t max_positions)
+    : Model(config, compute, trained, nullptr, max_positions) {}
+
+Model::Model(const ModelConfig& config, DType compute, const StoredTypes& stored,
+             std::int64_t max_positions)
+    : Model(config, compute, false, &stored, max_positions) {}
+
+Model::Model(const ModelConfig& config, DType compute, bool trained, const StoredTypes* stored,
+             std::int64_t max_positions)
     : config_(config),
       table_(weight_table(config)),
       compute_(compute),
       trained_(trained),
       max_positions_(max_positions),
       frozen_(table_.size(), false) {
-  std::int64_t forward = 0, backward = 0;
-  for (const WeightSpec& w : table_) {
-    offset_.push_back(n_floats_);
-    n_floats_ += ops::round_up(w.shape.count(), 16);
-    packed_forward_.push_back(is_packed(w, config) ? forward : -1);
-    packed_backward_.push_back(is_packed(w, config) ? backward : -1);
-    if (!is_packed(w, config)) continue;
-    const std::int64_t bytes = tensor::dtype_bytes(compute);
-    forward += ops::packed_forward_shape(w.shape[0], w.shape[1]).count() * bytes;
-    backward += ops::packed_backward_shape(w.shape[0], w.shape[1]).count() * bytes;
-  }
+  BELAY_CHECK(stored == nullptr || stored->size() == table_.size(), "a type for each weight");
+  const Sizes sizes = place(table_, config, compute, trained, stored, held_, lookup_);
+  n_floats_ = sizes.floats;
   master_ = base::Buffer(n_floats_ * 4);
   gradient_ = base::Buffer(trained ? n_floats_ * 4 : 0);
-  forward_ = base::Buffer(forward);
-  backward_ = base::Buffer(trained ? backward : 0);
-  for (std::size_t i = 0; i < table_.size(); ++i) {
-    if (packed_forward_[i] < 0) continue;
+  forward_ = base::Buffer(sizes.forward);
+  backward_ = base::Buffer(sizes.backward);
+  for (std::size_t i = 0; i < table_.size() && stored == nullptr; ++i) {
+    if (held_[i].forward < 0) continue;
     packing_.push_back(
-        {master(i), packed(forward_, i, true), trained ? packed(backward_, i, false) : View{}});
+        {master(i), packed(held_[i], i, true), trained ? packed(held_[i], i, false) : View{}});
   }
   std::optional<ops::RopeScaling> scaling;
   if (config.llama3_rope) {
@@ -111,21 +153,33 @@ void Model::load(base::Context& ctx, const std::vector<std::vector<float>>& weig
   pack(ctx);
 }
 
+std::int64_t Model::product_bytes() const {
+  std::int64_t bytes = 0;
+  for (std::size_t i = 0; i < table_.size(); ++i) {
+    if (held_[i].forward < 0) continue;
+    const tensor::Shape packed = ops::packed_forward_shape(table_[i].shape[0], table_[i].shape[1]);
+    bytes += tensor::stored_bytes(held_[i].packed, packed.count());
+  }
+  return bytes;
+}
+
 View Model::master(std::size_t index) const {
-  return {masters() + offset_[index], table_[index].shape, DType::kF32};
+  const std::int64_t at = held_[index].floats;
+  return {at < 0 ? nullptr : masters() + at, table_[index].shape, DType::kF32};
 }
 
 View Model::gradient(std::size_t index) const {
   if (!trained_) return {};
-  return {gradients() + offset_[index], table_[index].shape, DType::kF32};
+  return {gradients() + held_[index].floats, table_[index].shape, DType::kF32};
 }
 
-View Model::packed(const base::Buffer& buffer, std::size_t index, bool forward) const {
+View Model::packed(const Held& held, std::size_t index, bool forward) const {
   const tensor::Shape& s = table_[index].shape;
-  const std::int64_t at = forward ? packed_forward_[index] : packed_backward_[index];
-  return {buffer.data() + at,
-          forward ? ops::packed_forward_shape(s[0], s[1]) : ops::packed_backward_shape(s[0], s[1]),
-          compute_};
+  if (!forward) {
+    return {backward_.data() + held.backward, ops::packed_backward_shape(s[0], s[1]), held.packed};
+  }
+  return {forward_.data() + held.forward, ops::packed_forward_shape(s[0], s[1], held.packed),
+          held.packed};
 }
 
 ops::Matrix Model::bind_matrix(tensor::Tape& tape, Role role, std::int64_t layer) const {
@@ -133,10 +187,19 @@ ops::Matrix Model::bind_matrix(tensor::Tape& tape, Role role, std::int64_t layer
   BELAY_CHECK(found >= 0, "the model has that matrix");
   const auto i = static_cast<std::size_t>(found);
   ops::Matrix m;
-  m.master = tape.weight(master(i), frozen_[i] ? View{} : gradient(i));
-  if (packed_forward_[i] < 0) return m;
-  m.forward = tape.external(packed(forward_, i, true));
-  m.backward = trained_ ? tape.external(packed(backward_, i, false)) : tensor::kNone;
+  const View w = master(i);
+  m.master = w ? tape.weight(w, frozen_[i] ? View{} : gradient(i)) : tape.external(w);
+  if (held_[i].forward < 0) return m;
+  m.forward = tape.external(packed(held_[i], i, true));
+  m.backward = trained_ ? tape.external(packed(held_[i], i, false)) : tensor::kNone;
+  return m;
+}
+
+ops::Matrix Model::bind_embedding(tensor::Tape& tape) const {
+  ops::Matrix m = bind_matrix(tape, Role::kEmbedding);
+  if (lookup_.forward < 0) return m;
+  const auto i = static_cast<std::size_t>(find_weight(table_, Role::kEmbedding));
+  m.forward = tape.external(packed(lookup_, i, true));
   return m;
 }
 

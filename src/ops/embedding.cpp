@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "ops/matmul.h"
+#include "ops/quantized.h"
 #include "ops/simd/dispatch.h"
 
 namespace belay::ops {
@@ -14,8 +15,10 @@ constexpr std::int64_t kColumns = 64;
 class Embedding final : public tensor::Op {
  public:
   std::string_view name() const override { return "embedding"; }
+  // in: ids, rows, packed (either of the two).  out: x.
   void forward(const tensor::Call& c) const override {
-    embedding_forward(c.ctx, c.in[0], c.in[1], c.out[0]);
+    if (c.in[1]) return embedding_forward(c.ctx, c.in[0], c.in[1], c.out[0]);
+    embedding_packed(c.ctx, c.in[0], c.in[2], c.out[0]);
   }
   void backward(const tensor::Call& c) const override {
     embedding_backward(c.ctx, c.in[0], c.d_out[0], c.d_in[1], c.adds(1));
@@ -61,10 +64,22 @@ void embedding_backward(base::Context& ctx, const tensor::View& ids, const tenso
   });
 }
 
+void embedding_packed(base::Context& ctx, const tensor::View& ids, const tensor::View& packed,
+                      const tensor::View& x) {
+  const std::int64_t width = x.shape[1];
+  for_chunks(ctx, ids.count(), 1, [&](std::int64_t t, std::int64_t, int) {
+    unpack_row(packed, ids.i32()[t], width, x.f32() + t * width);
+  });
+}
+
 tensor::Id embedding(tensor::Tape& tape, tensor::Id ids, tensor::Id weight) {
+  return embedding(tape, ids, Matrix{.master = weight});
+}
+
+tensor::Id embedding(tensor::Tape& tape, tensor::Id ids, const Matrix& table) {
   const tensor::Id x =
-      tape.make({tape.value(ids).shape[0], tape.value(weight).shape[1]}, tensor::DType::kF32);
-  tape.call(std::make_shared<Embedding>(), {ids, weight}, {x});
+      tape.make({tape.value(ids).shape[0], tape.value(table.master).shape[1]}, tensor::DType::kF32);
+  tape.call(std::make_shared<Embedding>(), {ids, table.master, table.forward}, {x});
   return x;
 }
 

@@ -1,6 +1,7 @@
 // Embedding: x[t] = E[ids[t]]. Rows are f32, the start of the residual stream.
 #pragma once
 
+#include "ops/linear.h"
 #include "tensor/tape.h"
 
 namespace belay::ops {
@@ -12,8 +13,14 @@ void embedding_forward(base::Context& ctx, const tensor::View& ids, const tensor
 void embedding_backward(base::Context& ctx, const tensor::View& ids, const tensor::View& dx,
                         const tensor::View& d_weight, bool add);
 
-/// Records the operation; returns x.
+/// The same from a packed matrix of any type (ops/matmul.h): what is read of it for a token is
+/// little beside what its products read, and there is no second copy.
+void embedding_packed(base::Context& ctx, const tensor::View& ids, const tensor::View& packed,
+                      const tensor::View& x);
+
+/// Records the operation; returns x. A table without master is packed.
 tensor::Id embedding(tensor::Tape& tape, tensor::Id ids, tensor::Id weight);
+tensor::Id embedding(tensor::Tape& tape, tensor::Id ids, const Matrix& table);
 
 /// The slow twin: x[t * C + c] = w[ids[t] * C + c].
 template <class R>

@@ -13,7 +13,7 @@ class Linear final : public tensor::Op {
   std::string_view name() const override { return "linear"; }
   // in: x, master, packed forward, packed backward, bias.  out: y.
   void forward(const tensor::Call& c) const override {
-    linear_forward(c.ctx, c.in[0], c.in[2], c.in[4], c.out[0]);
+    linear_forward(c.ctx, c.in[0], c.in[2], c.in[4], c.out[0], c.scratch);
   }
   void backward(const tensor::Call& c) const override {
     linear_backward(c.ctx, {.x = c.in[0],
@@ -41,7 +41,9 @@ class Linear final : public tensor::Op {
     return {2 * y * in * products, static_cast<double>(c.d_out[0].bytes() + 2 * c.in[0].bytes())};
   }
   std::int64_t scratch_bytes(const tensor::Call& c) const override {
-    if (c.d_out.empty()) return 0;
+    if (c.d_out.empty()) {
+      return multiply_scratch(c.in[0].shape[0], c.in[0].shape[1], c.in[2].dtype);
+    }
     return linear_scratch(c.in[0].shape[0], c.in[0].shape[1], c.d_out[0].shape[1], c.in[0].dtype,
                           c.ctx.threads.size());
   }
@@ -64,7 +66,7 @@ void bias_gradient(base::Context& ctx, const LinearGradient& g) {
 }  // namespace
 
 void linear_forward(base::Context& ctx, const tensor::View& x, const tensor::View& packed,
-                    const tensor::View& bias, const tensor::View& y) {
+                    const tensor::View& bias, const tensor::View& y, std::byte* scratch) {
   const std::int64_t in = x.shape[1], out = y.shape[1];
   multiply(ctx, {.x = x,
                  .b = packed,
@@ -74,7 +76,8 @@ void linear_forward(base::Context& ctx, const tensor::View& x, const tensor::Vie
                  .k = in,
                  .ldx = in,
                  .ldy = out,
-                 .bias = bias ? bias.f32() : nullptr});
+                 .bias = bias ? bias.f32() : nullptr,
+                 .scratch = scratch});
 }
 
 void linear_backward(base::Context& ctx, const LinearGradient& g) {

@@ -7,9 +7,10 @@
 
 namespace belay::ops {
 
-/// x: [T, in]; packed: packed_forward_shape(out, in); bias: f32 [out] or absent; y: [T, out].
+/// x: [T, in]; packed: packed_forward_shape(out, in, its type); bias: f32 [out] or absent; y:
+/// [T, out]; scratch: multiply_scratch() bytes, where packed is quantized.
 void linear_forward(base::Context& ctx, const tensor::View& x, const tensor::View& packed,
-                    const tensor::View& bias, const tensor::View& y);
+                    const tensor::View& bias, const tensor::View& y, std::byte* scratch = nullptr);
 
 struct LinearGradient {
   tensor::View x, dy;   // [T, in], [T, out]
@@ -24,7 +25,8 @@ void linear_backward(base::Context& ctx, const LinearGradient& g);
 std::int64_t linear_scratch(std::int64_t rows, std::int64_t in, std::int64_t out,
                             tensor::DType dtype, int n_threads);
 
-/// A matrix on the tape: the master (whose gradient is summed) and its packed copies.
+/// A matrix on the tape: the master (whose gradient is summed; for inference only its shape is
+/// there) and its packed copies.
 struct Matrix {
   tensor::Id master = tensor::kNone, forward = tensor::kNone, backward = tensor::kNone;
 };

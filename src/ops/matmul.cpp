@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "ops/quantized.h"
 #include "ops/simd/dispatch.h"
 
 namespace belay::ops {
@@ -45,16 +46,21 @@ Index panels_a_task(Index panels, Index words, Index row_chunks) {
   return std::min(near, ceil_div(panels, groups));
 }
 
-void pack_forward_panel(const Kernels& k, const View& w, const View& to, Index panel) {
-  const Index out = w.shape[0], in = w.shape[1], first = panel * kPanel;
-  const Index n = std::min(kPanel, out - first);
+/// Rows [from, from + n) of w as the panel that begins with row `first`.
+void pack_rows(const Kernels& k, const View& w, Index from, Index n, const View& to, Index first) {
+  const Index in = w.shape[1];
   Word* dst = at(to, first * in);
   if (w.dtype == DType::kBF16) {
-    k.pack_rows_bf16(dst, kPanel, halves(w, first * in), in, in, n);
+    k.pack_rows_bf16(dst, kPanel, halves(w, from * in), in, in, n);
     return;
   }
-  const float* src = w.f32() + first * in;
+  const float* src = w.f32() + from * in;
   (to.dtype == DType::kBF16 ? k.pack_rows_to_bf16 : k.pack_rows_f32)(dst, kPanel, src, in, in, n);
+}
+
+void pack_forward_panel(const Kernels& k, const View& w, const View& to, Index panel) {
+  const Index first = panel * kPanel;
+  pack_rows(k, w, first, std::min(kPanel, w.shape[0] - first), to, first);
 }
 
 void pack_backward_panel(const Kernels& k, const View& w, const View& to, Index panel) {
@@ -72,8 +78,9 @@ void pack_backward_panel(const Kernels& k, const View& w, const View& to, Index 
 
 }  // namespace
 
-tensor::Shape packed_forward_shape(std::int64_t out, std::int64_t in) {
-  return {round_up(out, kPanel), in};
+tensor::Shape packed_forward_shape(std::int64_t out, std::int64_t in, DType dtype) {
+  return {round_up(out, kPanel),
+          tensor::is_quantized(dtype) ? round_up(in, tensor::kQuantGroup) : in};
 }
 tensor::Shape packed_backward_shape(std::int64_t out, std::int64_t in) {
   return {round_up(in, kPanel), round_up(out, 2)};
@@ -98,51 +105,87 @@ void pack_weights(base::Context& ctx, std::span<const PackedWeight> weights) {
   });
 }
 
+void pack_panel(base::Isa isa, const View& rows, std::int64_t first, const View& forward) {
+  const Index n = rows.shape[0];
+  BELAY_CHECK(n <= kPanel && first % kPanel == 0, "one panel of rows");
+  if (tensor::is_quantized(forward.dtype)) {
+    BELAY_CHECK(rows.dtype == forward.dtype, "quantized rows stay of their type");
+    return pack_blocks(static_cast<const std::byte*>(rows.data), n, rows.shape[1], forward,
+                       first / kPanel);
+  }
+  pack_rows(simd::kernels(isa), rows, 0, n, forward, first);
+}
+
 namespace {
 
 /// A product cut into tasks.
 struct ProductTasks {
   const Product& p;
   DType dtype;
-  Index words, panels, panel_words, chunks, group, groups;
+  Index words, panels, panel_bytes, chunks, group, groups;
 
   explicit ProductTasks(const Product& product)
       : p(product),
         dtype(p.x.dtype),
         words(words_of(p.k, dtype)),
         panels(ceil_div(p.n, kPanel)),
-        panel_words(words_of(p.b.shape[1], dtype) * kPanel),
+        panel_bytes(tensor::stored_bytes(p.b.dtype, p.b.shape[1] * kPanel)),
         chunks(ceil_div(p.m, kRowChunk)),
         group(panels_a_task(panels, words, chunks)),
         groups(ceil_div(panels, group)) {
-    BELAY_CHECK(p.b.dtype == dtype && p.ldx % pair_of(dtype) == 0,
+    BELAY_CHECK(p.ldx % pair_of(dtype) == 0 &&
+                    (p.b.dtype == dtype || (tensor::is_quantized(p.b.dtype) && p.scratch)),
                 "operands of a product must agree");
   }
   Index count() const { return chunks * groups; }
 
-  void run(const Kernels& kernels, Index task) const {
-    const auto gemm = gemm_of(kernels, dtype);
+  void run(const Kernels& kernels, Index task, const QuantizedRows* quantized) const {
     // Blocks of chunks; inside one, all chunks meet a group of panels before the next group comes.
     const Index block = task / (kBlockChunks * groups), within = task % (kBlockChunks * groups);
     const Index deep = std::min(kBlockChunks, chunks - block * kBlockChunks);
     const Index row = (block * kBlockChunks + within % deep) * kRowChunk,
                 first = within / deep * group;
     for (Index panel = first; panel < std::min(panels, first + group); ++panel) {
-      const Index column = panel * kPanel, out = row * p.ldy + column;
-      GemmPanel g{};
-      g.a = at(p.x, row * p.ldx), g.a_row = p.ldx / pair_of(dtype), g.a_step = 1;
-      g.b = static_cast<const Word*>(p.b.data) + panel * panel_words, g.b_step = kPanel;
-      g.m = std::min(kRowChunk, p.m - row), g.n = std::min(kPanel, p.n - column);
-      g.k = words, g.k_block = reduction_block(p.k) / pair_of(dtype);
-      g.bias = p.bias == nullptr ? nullptr : p.bias + column;
-      g.ldc = p.ldy, g.add = p.add;
-      if (p.y.dtype == DType::kBF16) {
-        g.y = reinterpret_cast<std::uint16_t*>(p.y.b16() + out);
-      } else {
-        g.c = p.y.f32() + out;
-      }
-      gemm(g);
+      quantized != nullptr ? run_quantized(kernels, row, panel, *quantized)
+                           : run_panel(kernels, row, panel);
     }
+  }
+
+ private:
+  /// Where the results of a panel go, and how many they are.
+  template <class Args>
+  void set_output(Args& g, Index row, Index column) const {
+    const Index out = row * p.ldy + column;
+    g.m = std::min(kRowChunk, p.m - row), g.n = std::min(kPanel, p.n - column);
+    g.bias = p.bias == nullptr ? nullptr : p.bias + column;
+    g.ldc = p.ldy, g.add = p.add;
+    if (p.y.dtype == DType::kBF16) {
+      g.y = reinterpret_cast<std::uint16_t*>(p.y.b16() + out);
+    } else {
+      g.c = p.y.f32() + out;
+    }
+  }
+
+  const std::byte* panel_at(Index panel) const {
+    return static_cast<const std::byte*>(p.b.data) + panel * panel_bytes;
+  }
+
+  void run_panel(const Kernels& kernels, Index row, Index panel) const {
+    GemmPanel g{};
+    g.a = at(p.x, row * p.ldx), g.a_row = p.ldx / pair_of(dtype), g.a_step = 1;
+    g.b = reinterpret_cast<const Word*>(panel_at(panel)), g.b_step = kPanel;
+    g.k = words, g.k_block = reduction_block(p.k) / pair_of(dtype);
+    set_output(g, row, panel * kPanel);
+    gemm_of(kernels, dtype)(g);
+  }
+
+  void run_quantized(const Kernels& kernels, Index row, Index panel, const QuantizedRows& q) const {
+    simd::QuantPanel g{};
+    g.a = q.codes + row * q.groups * tensor::kQuantGroup;
+    g.a_scale = q.scale + row * q.groups, g.a_sum = q.sum + row * q.groups;
+    g.groups = q.groups, g.b = panel_at(panel);
+    set_output(g, row, panel * kPanel);
+    (p.b.dtype == DType::kQ8 ? kernels.gemm_q8 : kernels.gemm_q4)(g);
   }
 };
 
@@ -151,7 +194,16 @@ struct ProductTasks {
 void multiply(base::Context& ctx, const Product& p) {
   const Kernels& kernels = simd::kernels(ctx.isa);
   const ProductTasks tasks(p);
-  ctx.threads.parallel(tasks.count(), [&](std::int64_t task, int) { tasks.run(kernels, task); });
+  const bool is_quantized = tensor::is_quantized(p.b.dtype);
+  QuantizedRows q{};
+  if (is_quantized) q = quantize_rows(ctx, p.x, p.m, p.k, p.ldx, p.scratch);
+  ctx.threads.parallel(tasks.count(), [&](std::int64_t task, int) {
+    tasks.run(kernels, task, is_quantized ? &q : nullptr);
+  });
+}
+
+std::int64_t multiply_scratch(std::int64_t m, std::int64_t k, DType b) {
+  return tensor::is_quantized(b) ? quantized_rows_bytes(m, k) : 0;
 }
 
 namespace {
@@ -255,7 +307,7 @@ void multiply_transposed(base::Context& ctx, const OuterProduct& p, const Produc
     if (beside != nullptr && row == 0) {
       const ProductTasks tasks(*beside);
       ctx.threads.parallel(n_packs + tasks.count(), [&](std::int64_t i, int) {
-        i < n_packs ? block.pack(i) : tasks.run(kern, i - n_packs);
+        i < n_packs ? block.pack(i) : tasks.run(kern, i - n_packs, nullptr);
       });
     } else {
       ctx.threads.parallel(n_packs, [&](std::int64_t i, int) { block.pack(i); });

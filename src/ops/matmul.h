@@ -22,7 +22,8 @@ constexpr std::int64_t reduction_block(std::int64_t k) { return k <= 1024 ? 512 
 constexpr std::int64_t kGradientBlock = 1024;
 
 /// Shape of W[out, in] packed for `y = x W^T` (reduction along in) and for `dx = dy W` (along out).
-tensor::Shape packed_forward_shape(std::int64_t out, std::int64_t in);
+/// Of a quantized type (ops/quantized.h) there is only the former.
+tensor::Shape packed_forward_shape(std::int64_t out, std::int64_t in, DType dtype = DType::kF32);
 tensor::Shape packed_backward_shape(std::int64_t out, std::int64_t in);
 
 /// w: [out, in], f32 or already of the type of its two operands (either may be absent); F32 or BF16
@@ -38,15 +39,22 @@ inline void pack_weight(base::Context& ctx, const View& w, const View& forward,
   pack_weights(ctx, {&one, 1});
 }
 
+/// Packs rows [first, first + n) of W[out, in] (n at most a panel of 64, `first` a multiple of it)
+/// as they stand in `rows`: f32 or bf16 [n, in], or blocks of the type of `forward`.
+void pack_panel(base::Isa isa, const View& rows, std::int64_t first, const View& forward);
+
 /// y[M, N] = x[M, K] B (+ bias), B packed [N padded, K]. y has the type of x, or is f32, to which
-/// the product may be added. ldx, ldy: row strides in elements (even for bf16 x).
+/// the product may be added. ldx, ldy: row strides in elements (even for bf16 x). B is of the type
+/// of x, or quantized (ops/quantized.h); then scratch is multiply_scratch() bytes.
 struct Product {
   View x, b, y;
   std::int64_t m, n, k, ldx, ldy;
   const float* bias = nullptr;
   bool add = false;
+  std::byte* scratch = nullptr;
 };
 void multiply(base::Context& ctx, const Product& p);
+std::int64_t multiply_scratch(std::int64_t m, std::int64_t k, DType b);
 
 /// dw[N, K] (+)= dy[M, N]^T x[M, K]: the sum runs over rows in order, in blocks of kGradientBlock.
 /// `beside`: a product that is computed in the same loop as the packing of the first block.

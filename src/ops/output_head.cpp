@@ -2,6 +2,7 @@
 
 #include "base/status.h"
 #include "ops/matmul.h"
+#include "ops/quantized.h"
 #include "ops/simd/dispatch.h"
 
 namespace belay::ops {
@@ -12,36 +13,62 @@ using tensor::View;
 
 std::int64_t row_stride(std::int64_t vocab) { return round_up(vocab, 16); }
 
-/// Scratch: f32 logits of each worker | d logits of a chunk (compute type) | outer product.
+/// Scratch: f32 logits of each worker | d logits of a chunk (compute type) | outer product, or the
+/// rows of a chunk quantized.
 struct Layout {
   std::int64_t worker, chunk, total;
 };
 Layout layout_of(std::int64_t rows, std::int64_t vocab, std::int64_t width, DType dtype,
-                 int n_threads, bool gradients) {
+                 int n_threads, bool gradients, bool quantized) {
   const std::int64_t chunk_rows = std::min(rows, kHeadChunk);
   Layout l{};
   l.worker = round_up(std::min(rows, kHeadRows) * row_stride(vocab) * 4, 64);
   l.chunk =
       gradients ? round_up(chunk_rows * row_stride(vocab) * tensor::dtype_bytes(dtype), 64) : 0;
   l.total = l.worker * n_threads + l.chunk +
-            (gradients ? multiply_transposed_scratch(chunk_rows, width, dtype, n_threads) : 0);
+            (gradients ? multiply_transposed_scratch(chunk_rows, width, dtype, n_threads) : 0) +
+            (quantized ? quantized_rows_bytes(chunk_rows, width) : 0);
   return l;
 }
 
-/// logits[m, V] of rows [row, row + m), by one worker.
-void logits_rows(base::Context& ctx, const View& h, const View& packed, std::int64_t vocab,
+/// Rows of a chunk whose logits are wanted, from row `first` of h; `quantized` where the head is.
+struct ChunkRows {
+  const View& h;
+  std::int64_t first;
+  const QuantizedRows* quantized;
+};
+
+/// logits[m, V] of rows [row, row + m) of a chunk, by one worker.
+void logits_rows(base::Context& ctx, const ChunkRows& from, const View& packed, std::int64_t vocab,
                  std::int64_t row, std::int64_t m, float* out, std::int64_t ld) {
   const simd::Kernels& k = simd::kernels(ctx.isa);
+  const View& h = from.h;
   const bool bf16 = h.dtype == DType::kBF16;
   const std::int64_t pair = bf16 ? 2 : 1, width = h.shape[1];
+  const std::int64_t panel = tensor::stored_bytes(packed.dtype, simd::kPanel * packed.shape[1]);
   for (std::int64_t column = 0; column < vocab; column += simd::kPanel) {
+    const std::byte* b = static_cast<const std::byte*>(packed.data) + column / simd::kPanel * panel;
+    const std::int64_t n = std::min(simd::kPanel, vocab - column);
+    if (from.quantized != nullptr) {
+      const QuantizedRows& q = *from.quantized;
+      (packed.dtype == DType::kQ8 ? k.gemm_q8
+                                  : k.gemm_q4)({.a = q.codes + row * q.groups * tensor::kQuantGroup,
+                                                .a_scale = q.scale + row * q.groups,
+                                                .a_sum = q.sum + row * q.groups,
+                                                .groups = q.groups,
+                                                .b = b,
+                                                .m = m,
+                                                .n = n,
+                                                .c = out + column,
+                                                .ldc = ld});
+      continue;
+    }
     simd::GemmPanel g{};
-    const auto* bytes =
-        static_cast<const std::byte*>(h.data) + row * width * tensor::dtype_bytes(h.dtype);
+    const auto* bytes = static_cast<const std::byte*>(h.data) +
+                        (from.first + row) * width * tensor::dtype_bytes(h.dtype);
     g.a = reinterpret_cast<const simd::Word*>(bytes), g.a_row = width / pair, g.a_step = 1;
-    g.b = static_cast<const simd::Word*>(packed.data) + column * (width / pair),
-    g.b_step = simd::kPanel;
-    g.m = m, g.n = std::min(simd::kPanel, vocab - column);
+    g.b = reinterpret_cast<const simd::Word*>(b), g.b_step = simd::kPanel;
+    g.m = m, g.n = n;
     g.k = width / pair, g.k_block = reduction_block(width) / pair;
     g.c = out + column, g.ldc = ld;
     (bf16 ? k.gemm_bf16 : k.gemm_f32)(g);
@@ -54,9 +81,18 @@ void head_chunk(base::Context& ctx, const HeadViews& v, std::int64_t first, std:
   const auto head_row = simd::kernels(ctx.isa).head_row[type_index(v.h.dtype)];
   const std::int64_t ld = row_stride(v.vocab), bytes = tensor::dtype_bytes(v.h.dtype);
   std::byte* d_logits = v.scratch + l.worker * ctx.threads.size();
+  const std::int64_t width = v.h.shape[1];
+  QuantizedRows quantized{};
+  const bool is_quantized = tensor::is_quantized(v.forward.dtype);
+  if (is_quantized) {
+    View rows = v.h;
+    rows.data = static_cast<std::byte*>(v.h.data) + first * width * bytes;
+    quantized = quantize_rows(ctx, rows, last - first, width, width, d_logits + l.chunk);
+  }
+  const ChunkRows from{v.h, first, is_quantized ? &quantized : nullptr};
   for_chunks(ctx, last - first, kHeadRows, [&](std::int64_t begin, std::int64_t end, int worker) {
     auto* z = reinterpret_cast<float*>(v.scratch + worker * l.worker);
-    logits_rows(ctx, v.h, v.forward, v.vocab, first + begin, end - begin, z, ld);
+    logits_rows(ctx, from, v.forward, v.vocab, begin, end - begin, z, ld);
     for (std::int64_t r = begin; r < end; ++r) {
       const std::int64_t t = first + r;
       std::byte* out = gradients ? d_logits + r * ld * bytes : nullptr;
@@ -115,7 +151,8 @@ class Head final : public tensor::Op {
   std::int64_t scratch_bytes(const tensor::Call& c) const override {
     return 2 * round_up(c.in[0].shape[0], 16) * 4 +
            output_head_scratch(c.in[0].shape[0], vocab_, c.in[0].shape[1], c.in[0].dtype,
-                               c.ctx.threads.size(), !c.d_in.empty());
+                               c.ctx.threads.size(), !c.d_in.empty(),
+                               tensor::is_quantized(c.in[2].dtype));
   }
 
  private:
@@ -148,7 +185,10 @@ class Logits final : public tensor::Op {
  public:
   std::string_view name() const override { return "logits"; }
   void forward(const tensor::Call& c) const override {
-    ops::logits(c.ctx, c.in[0], c.in[2], c.out[0]);
+    ops::logits(c.ctx, c.in[0], c.in[2], c.out[0], c.scratch);
+  }
+  std::int64_t scratch_bytes(const tensor::Call& c) const override {
+    return multiply_scratch(c.in[0].shape[0], c.in[0].shape[1], c.in[2].dtype);
   }
   void backward(const tensor::Call&) const override {}  // for sampling only
   tensor::Cost forward_cost(const tensor::Call& c) const override {
@@ -161,14 +201,15 @@ class Logits final : public tensor::Op {
 }  // namespace
 
 std::int64_t output_head_scratch(std::int64_t rows, std::int64_t vocab, std::int64_t width,
-                                 DType dtype, int n_threads, bool gradients) {
-  return layout_of(rows, vocab, width, dtype, n_threads, gradients).total;
+                                 DType dtype, int n_threads, bool gradients, bool quantized) {
+  return layout_of(rows, vocab, width, dtype, n_threads, gradients, quantized).total;
 }
 
 void output_head(base::Context& ctx, const HeadViews& v) {
   const std::int64_t rows = v.h.shape[0], width = v.h.shape[1], ld = row_stride(v.vocab);
   const bool gradients = v.dh || v.dw;
-  const Layout l = layout_of(rows, v.vocab, width, v.h.dtype, ctx.threads.size(), gradients);
+  const Layout l = layout_of(rows, v.vocab, width, v.h.dtype, ctx.threads.size(), gradients,
+                             tensor::is_quantized(v.forward.dtype));
   for (std::int64_t first = 0; first < rows; first += kHeadChunk) {
     const std::int64_t last = std::min(rows, first + kHeadChunk), m = last - first;
     head_chunk(ctx, v, first, last, l, gradients);
@@ -202,8 +243,9 @@ void output_head(base::Context& ctx, const HeadViews& v) {
   }
 }
 
-void logits(base::Context& ctx, const View& h, const View& forward, const View& out) {
-  const std::int64_t vocab = out.shape[1], width = h.shape[1];
+void logits(base::Context& ctx, const View& h, const View& forward, const View& out,
+            std::byte* scratch) {
+  const std::int64_t width = h.shape[1], vocab = out.shape[1];
   multiply(ctx, {.x = h,
                  .b = forward,
                  .y = out,
@@ -211,7 +253,8 @@ void logits(base::Context& ctx, const View& h, const View& forward, const View& 
                  .n = vocab,
                  .k = width,
                  .ldx = width,
-                 .ldy = vocab});
+                 .ldy = vocab,
+                 .scratch = scratch});
 }
 
 Softmax softmax(base::Context& ctx, std::span<const float> logits, float scale, std::span<float> e,

@@ -26,7 +26,7 @@ constexpr std::int64_t kHeadChunk = 1024;  // rows whose gradients of logits are
 
 struct HeadViews {
   tensor::View h;        // [T, C]
-  tensor::View forward;  // packed_forward_shape(V, C)
+  tensor::View forward;  // packed_forward_shape(V, C, its type)
   tensor::View targets;  // i32 [T]; negative: none, log p = 0 and no gradient
   tensor::View logprob;  // f32 [T]
   // For gradients of sum_t weight_t * -log p_t:
@@ -42,11 +42,13 @@ struct HeadViews {
 
 void output_head(base::Context& ctx, const HeadViews& v);
 std::int64_t output_head_scratch(std::int64_t rows, std::int64_t vocab, std::int64_t width,
-                                 tensor::DType dtype, int n_threads, bool gradients);
+                                 tensor::DType dtype, int n_threads, bool gradients,
+                                 bool quantized = false);
 
-/// All logits of each row: f32 [T, V]; for sampling, where T is the number of sequences.
+/// All logits of each row: f32 [T, V]; for sampling, where T is the number of sequences. scratch:
+/// multiply_scratch() bytes, where forward is quantized.
 void logits(base::Context& ctx, const tensor::View& h, const tensor::View& forward,
-            const tensor::View& out);
+            const tensor::View& out, std::byte* scratch = nullptr);
 
 constexpr std::size_t kSoftmaxBlock = 256;
 constexpr std::size_t softmax_blocks(std::size_t n) {

@@ -158,50 +158,82 @@ Status TensorFiles::read_f32(std::string_view name, std::span<float> out) const 
                     .seen = std::to_string(info->count) + ", shape " + shape_text(info->shape),
                     .allowed = std::to_string(out.size())});
   }
-  const std::span<const std::byte> stored = bytes(*info);
-  if (info->xxh3 && base::xxh3_64(stored) != *info->xxh3) {
-    return corrupt({.where = where(*info),
-                    .what = "does not match its checksum",
-                    .seen = base::hex64(base::xxh3_64(stored)),
-                    .allowed = base::hex64(*info->xxh3),
-                    .next = "the file was damaged after it was written: use another copy"});
+  BELAY_RETURN_IF_ERROR(verify(*info));
+  read_elements(*info, 0, out);
+  return {};
+}
+
+Status TensorFiles::verify(const TensorInfo& tensor) const {
+  if (!tensor.xxh3) return {};
+  const std::uint64_t seen = base::xxh3_64(bytes(tensor));
+  if (seen == *tensor.xxh3) return {};
+  return corrupt({.where = where(tensor),
+                  .what = "does not match its checksum",
+                  .seen = base::hex64(seen),
+                  .allowed = base::hex64(*tensor.xxh3),
+                  .next = "the file was damaged after it was written: use another copy"});
+}
+
+void TensorFiles::read_elements(const TensorInfo& tensor, std::uint64_t first,
+                                std::span<float> out) const {
+  BELAY_CHECK(tensor.type.dtype && first + out.size() <= static_cast<std::uint64_t>(tensor.count),
+              "elements of a type that can be read, inside the tensor");
+  if (out.empty()) return;
+  const auto size = static_cast<std::size_t>(tensor::dtype_bytes(*tensor.type.dtype));
+  const std::byte* stored = bytes(tensor).data() + first * size;
+  if (*tensor.type.dtype == DType::kF32) {
+    std::memcpy(out.data(), stored, out.size() * size);
+    return;
   }
-  if (stored.empty()) return {};
-  if (*info->type.dtype == DType::kF32) {
-    std::memcpy(out.data(), stored.data(), stored.size());
-    return {};
-  }
-  const bool half = *info->type.dtype == DType::kF16;
+  const bool half = *tensor.type.dtype == DType::kF16;
   for (std::size_t i = 0; i < out.size(); ++i) {
     std::uint16_t bits = 0;
-    std::memcpy(&bits, stored.data() + 2 * i, 2);
+    std::memcpy(&bits, stored + 2 * i, 2);
     out[i] = half ? tensor::half_to_float(bits) : tensor::to_float(tensor::bf16{bits});
+  }
+}
+
+namespace {
+
+float value_of(float v) { return v; }
+float value_of(tensor::bf16 v) { return tensor::to_float(v); }
+
+/// An exponent of all ones is an infinity or a NaN.
+bool is_finite(float v) { return (std::bit_cast<std::uint32_t>(v) & 0x7f800000u) != 0x7f800000u; }
+bool is_finite(tensor::bf16 v) { return (v.bits & 0x7f80u) != 0x7f80u; }
+
+template <class T>
+Status check_all_finite(std::span<const T> values, std::string_view where, std::uint64_t first) {
+  constexpr std::size_t kBlock = 4096;
+  for (std::size_t start = 0; start < values.size(); start += kBlock) {
+    const auto block = values.subspan(start, std::min(kBlock, values.size() - start));
+    std::uint16_t bad = 0;  // without a branch, so that it vectorizes
+    for (const T v : block) bad |= static_cast<std::uint16_t>(is_finite(v) ? 0 : 1);
+    if (bad == 0) continue;
+    const auto it = std::find_if_not(block.begin(), block.end(), [](T v) { return is_finite(v); });
+    const float seen = value_of(*it);
+    return corrupt(
+        {.where = std::string(where),
+         .what = "holds a value that is not finite",
+         .seen = std::string(std::isnan(seen) ? "nan"
+                             : seen > 0       ? "inf"
+                                              : "-inf") +
+                 " at element " +
+                 std::to_string(first + start + static_cast<std::size_t>(it - block.begin())),
+         .allowed = "finite numbers"});
   }
   return {};
 }
 
-Status check_finite(std::span<const float> values, std::string_view where) {
-  constexpr std::size_t kBlock = 4096;
-  for (std::size_t start = 0; start < values.size(); start += kBlock) {
-    const auto block = values.subspan(start, std::min(kBlock, values.size() - start));
-    // An exponent of all ones is an infinity or a NaN; without a branch, so that it vectorizes.
-    std::uint32_t bad = 0;
-    for (const float v : block) {
-      bad |= (std::bit_cast<std::uint32_t>(v) & 0x7f800000u) == 0x7f800000u ? 1u : 0u;
-    }
-    if (bad == 0) continue;
-    const auto it =
-        std::find_if_not(block.begin(), block.end(), [](float v) { return std::isfinite(v); });
-    return corrupt({.where = std::string(where),
-                    .what = "holds a value that is not finite",
-                    .seen = std::string(std::isnan(*it) ? "nan"
-                                        : *it > 0       ? "inf"
-                                                        : "-inf") +
-                            " at element " +
-                            std::to_string(start + static_cast<std::size_t>(it - block.begin())),
-                    .allowed = "finite numbers"});
-  }
-  return {};
+}  // namespace
+
+Status check_finite(std::span<const float> values, std::string_view where, std::uint64_t first) {
+  return check_all_finite(values, where, first);
+}
+
+Status check_finite(std::span<const tensor::bf16> values, std::string_view where,
+                    std::uint64_t first) {
+  return check_all_finite(values, where, first);
 }
 
 }  // namespace belay::store

@@ -1,7 +1,7 @@
 // The tensors of a model folder: one safetensors file, or several named by an index. Files are
 // mapped, read-only, and treated as hostile: open() checks everything but the element values, and
 // allocates nothing in proportion to what a file merely claims. read_f32() verifies the stored
-// checksum.
+// checksum; who reads parts of a tensor calls verify().
 #pragma once
 
 #include <cstddef>
@@ -41,6 +41,11 @@ class TensorFiles {
   /// Copies a tensor into `out` (of exactly its count), F16 and BF16 widened.
   /// Errors: no such tensor, a type that is not F32, F16 or BF16, another count, a wrong checksum.
   base::Status read_f32(std::string_view name, std::span<float> out) const;
+  /// Fails when the tensor's bytes do not match their checksum, where the file gives one.
+  base::Status verify(const TensorInfo& tensor) const;
+  /// Copies elements from `first` on of a tensor whose type read_f32 takes, widened; they are there
+  /// (checked: a bug of the caller).
+  void read_elements(const TensorInfo& tensor, std::uint64_t first, std::span<float> out) const;
 
  private:
   struct Shard {
@@ -58,6 +63,10 @@ class TensorFiles {
 };
 
 /// Fails on the first NaN or infinity: "WHERE: holds a value that is not finite (seen nan at 17)".
-base::Status check_finite(std::span<const float> values, std::string_view where);
+/// first: which element values[0] is.
+base::Status check_finite(std::span<const float> values, std::string_view where,
+                          std::uint64_t first = 0);
+base::Status check_finite(std::span<const tensor::bf16> values, std::string_view where,
+                          std::uint64_t first = 0);
 
 }  // namespace belay::store

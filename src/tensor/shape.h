@@ -45,7 +45,7 @@ struct View {
 
   explicit operator bool() const { return data != nullptr; }
   std::int64_t count() const { return shape.count(); }
-  std::int64_t bytes() const { return count() * dtype_bytes(dtype); }
+  std::int64_t bytes() const { return stored_bytes(dtype, count()); }
   float* f32() const { return assert(dtype == DType::kF32), static_cast<float*>(data); }
   bf16* b16() const { return assert(dtype == DType::kBF16), static_cast<bf16*>(data); }
   std::int32_t* i32() const {

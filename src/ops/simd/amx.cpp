@@ -1,14 +1,16 @@
-// Products of bf16 on the tiles of AMX: eight registers of 16 rows of 64 bytes. One instruction
-// multiplies 16 rows by 16 columns over 16 words, sixteen times the work of one on vectors.
+// Products of bf16 and of bytes on the tiles of AMX: eight registers of 16 rows of 64 bytes. One
+// instruction multiplies 16 rows by 16 columns over 16 words, sixteen times the work of one on
+// vectors. Products of bytes are exact.
 //
-// Its order is not that of a vector's: over each 16 words the even and the odd numbers of the pairs
-// are summed apart, ascending and fused, each from zero; the two sums are added, and what they give
-// is added to the accumulator (Intel, Software Developer's Manual, TDPBF16PS).
+// The order of bf16 is not that of a vector's: over each 16 words the even and the odd numbers of
+// the pairs are summed apart, ascending and fused, each from zero; the two sums are added, and what
+// they give is added to the accumulator (Intel, Software Developer's Manual, TDPBF16PS).
 #include <immintrin.h>
 
 #include "ops/simd/amx.h"
 #include "ops/simd/attention.h"
 #include "ops/simd/gemm.h"
+#include "ops/simd/quantized.h"
 
 namespace belay::ops::simd::BELAY_ISA {
 namespace {
@@ -235,10 +237,134 @@ struct Attention : ElemBf16 {
   using Source = SourceBf16;
 };
 
+// --- Bytes -----------------------------------------------------------------------------------
+
+constexpr Index kQuantRows = 96;    // of which sums are kept between runs of groups
+constexpr Index kQuantGroups = 32;  // of a run: what all rows read of B stays near
+constexpr Index kFewRows = 6;       // up to here vectors are as fast
+
+/// Sets the tiles up for products of a group: sums 0, 1; A 4, 5; B 6, 7.
+BELAY_INLINE void configure_quant(Index rows) {
+  TileConfig config{};
+  config.palette = 1;
+  for (int t = 0; t < 8; ++t) {
+    config.rows[t] = static_cast<std::uint8_t>(t < 6 ? rows : kGroupWords);
+    config.row_bytes[t] = t == 4 || t == 5 ? kQuantGroup : kTile * kWordBytes;
+  }
+  memory_barrier();
+  _tile_loadconfig(&config);
+}
+
+/// Signed codes of a run of groups of sixteen columns, `stride` bytes apart.
+struct SignedCodes {
+  const std::byte* codes;
+  Index stride;
+};
+template <class Codes>
+SignedCodes signed_codes(const std::byte* b, Index groups, std::byte* room) {
+  if constexpr (Codes::kBytes == Codes8::kBytes) {
+    return {b, panel_group_bytes<Codes>()};
+  } else {
+    for (Index g = 0; g < groups; ++g, b += panel_group_bytes<Codes>()) {
+      Word16 w[kGroupWords];
+      Codes::load(b, w);
+      auto* to = reinterpret_cast<Word*>(room + g * Codes8::kBytes);
+      for (int i = 0; i < kGroupWords; ++i) {
+        store_w(to + 16 * i, _mm512_sub_epi8(w[i], _mm512_set1_epi8(Codes::kOffset)));
+      }
+    }
+    return {room, Codes8::kBytes};
+  }
+}
+
+/// sums[kTile][kTile] (from zero when `first`) over a run of groups, for up to kTile rows.
+BELAY_INLINE void quant_tile(const QuantPanel& p, Index row, Index rows, Index g, Index groups,
+                             const SignedCodes& b, const float* b_scale, float* sums, bool first) {
+  F32x16 acc[kTile];
+#pragma GCC unroll 16
+  for (int r = 0; r < kTile; ++r) acc[r] = first ? set1(0.0f) : load(sums + r * kTile);
+  const Index stride = p.groups * kQuantGroup;
+  const std::int8_t* a = p.a + row * stride + g * kQuantGroup;
+  const float* scale = p.a_scale + row * p.groups + g;
+  alignas(64) std::int32_t dots[2][kTile][kTile];
+  const auto gather = [&](int half, Index i) BELAY_LAMBDA {
+    const F32x16 s = load(b_scale + i * kTile);
+#pragma GCC unroll 16
+    for (int r = 0; r < kTile; ++r) {
+      const float x = scale[(r < rows ? r : 0) * p.groups + i];
+      acc[r] = fma(to_floats(load_w(reinterpret_cast<const Word*>(dots[half][r]))), mul(s, set1(x)),
+                   acc[r]);
+    }
+  };
+  for (Index i = 0; i < groups; i += 2) {
+    _tile_zero(0);
+    _tile_loadd(4, a + i * kQuantGroup, stride);
+    _tile_loadd(6, b.codes + i * b.stride, 64);
+    _tile_dpbssd(0, 4, 6);
+    _tile_stored(0, dots[0], 64);
+    const bool two = i + 1 < groups;
+    if (two) {
+      _tile_zero(1);
+      _tile_loadd(5, a + (i + 1) * kQuantGroup, stride);
+      _tile_loadd(7, b.codes + (i + 1) * b.stride, 64);
+      _tile_dpbssd(1, 5, 7);
+      _tile_stored(1, dots[1], 64);
+    }
+    memory_barrier();
+    gather(0, i);
+    if (two) gather(1, i + 1);
+    memory_barrier();
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kTile; ++r) store(sums + r * kTile, acc[r]);
+}
+
+/// Sixteen columns of up to kQuantRows rows.
+template <class Codes>
+void quant_columns(const QuantPanel& p, Index first_row, Index m, Index column) {
+  alignas(64) float sums[kQuantRows][kTile];
+  alignas(64) std::byte room[kQuantGroups * Codes8::kBytes];
+  alignas(64) float scales[kQuantGroups][kTile];
+  const Index whole = m / kTile * kTile;
+  for (Index g = 0; g < p.groups; g += kQuantGroups) {
+    const Index groups = p.groups - g < kQuantGroups ? p.groups - g : kQuantGroups;
+    const std::byte* b = p.b + g * panel_group_bytes<Codes>();
+    for (Index i = 0; i < groups; ++i) {
+      const std::byte* half = b + i * panel_group_bytes<Codes>();
+      store(scales[i], load_h(reinterpret_cast<const std::uint16_t*>(half) + column));
+    }
+    const SignedCodes codes =
+        signed_codes<Codes>(b + kScaleBytes + column / 16 * Codes::kBytes, groups, room);
+    const auto tile = [&](Index row, Index rows) {
+      quant_tile(p, first_row + row, rows, g, groups, codes, scales[0], sums[row], g == 0);
+    };
+    memory_barrier();
+    for (Index row = 0; row < whole; row += kTile) tile(row, kTile);
+    if (whole == m) continue;
+    configure_quant(m - whole);
+    tile(whole, m - whole);
+    configure_quant(kTile);
+  }
+  for (Index row = 0; row < m; ++row) put(p, first_row + row, column, load(sums[row]));
+}
+
+template <class Codes>
+void quant_on_tiles(const QuantPanel& p) {
+  if (p.m <= kFewRows) return quant_panel<Codes>(p);
+  configure_quant(kTile);
+  for (Index row = 0; row < p.m; row += kQuantRows) {
+    const Index m = p.m - row < kQuantRows ? p.m - row : kQuantRows;
+    for (Index column = 0; column < p.n; column += kTile) quant_columns<Codes>(p, row, m, column);
+  }
+  _tile_release();
+}
+
 }  // namespace
 
 Kernels with_tiles(Kernels kernels) {
   kernels.gemm_bf16 = on_tiles<GemmPanel, gemm_panel<multiply>>;
+  kernels.gemm_q8 = quant_on_tiles<Codes8>;
+  kernels.gemm_q4 = quant_on_tiles<Codes4>;
   kernels.outer_bf16 = on_tiles<OuterPanel, outer>;
   kernels.attention_forward[1] = on_tiles<AttentionTask, attention_forward<Attention>>;
   kernels.attention_backward[1] = on_tiles<AttentionTask, attention_backward<Attention>>;

@@ -5,7 +5,7 @@
 
 namespace belay::ops::simd::amx {
 
-/// `kernels` with the products of bf16 on tiles.
+/// `kernels` with the products of bf16 and of bytes on tiles.
 Kernels with_tiles(Kernels kernels);
 
 }  // namespace belay::ops::simd::amx

@@ -3,6 +3,7 @@
 
 #include "ops/simd/attention.h"
 #include "ops/simd/gemm.h"
+#include "ops/simd/quantized.h"
 #include "ops/simd/rows.h"
 
 namespace belay::ops::simd::BELAY_ISA {
@@ -11,6 +12,10 @@ extern const Kernels kTable;
 const Kernels kTable = {
     .gemm_f32 = gemm_panel<gemm_block<MaddF32>>,
     .gemm_bf16 = gemm_panel<gemm_block<MaddBf16>>,
+    .gemm_q8 = quant_panel<Codes8>,
+    .gemm_q4 = quant_panel<Codes4>,
+    .quantize_rows = {quantize_rows<ElemF32>, quantize_rows<ElemBf16>},
+    .search_scale = search_scale,
     .outer_f32 = outer_panel<MaddF32>,
     .outer_bf16 = outer_panel<MaddBf16>,
     .outer_layout = {kVectorOuter, kVectorOuter},

@@ -62,6 +62,40 @@ struct OuterPanel {
   bool add;
 };
 
+constexpr Index kQuantGroup = 32;  // weights, and activations, that share a scale
+constexpr Index kScaleBytes = kPanel * 2;
+
+/// Activations as bytes: of each row, every kQuantGroup numbers (the last filled up with zeros) get
+/// a scale, max |x| / 127, and are divided by it and rounded to nearest even. Where a number is not
+/// finite, neither is the scale.
+struct QuantizeRows {
+  const void* x;  // E
+  Index ld;
+  std::int8_t* codes;  // [rows][groups * kQuantGroup]
+  float* scale;        // [rows][groups]
+  std::int32_t* sum;   // [rows][groups]: of the codes
+  Index rows, width;
+};
+
+/// C[m, n] (+)= A B^T, A quantized activations, B one panel of quantized weights: for each group of
+/// k kPanel scales in half precision, then for each 16 columns the codes as words of four along k,
+/// [word][column]: signed bytes in eight words, or 4 bits, 8 added, in four words whose low halves
+/// are k 0 to 15 and whose high halves the others. The dot product of a group is exact;
+/// y = fma(dot, weight scale * activation scale, y) over the groups ascending, from zero.
+struct QuantPanel {
+  const std::int8_t* a;
+  const float* a_scale;
+  const std::int32_t* a_sum;
+  Index groups;
+  const std::byte* b;
+  Index m, n;                   // n <= kPanel
+  const float* bias = nullptr;  // as GemmPanel's
+  float* c = nullptr;
+  std::uint16_t* y = nullptr;
+  Index ldc = 0;
+  bool add = false;
+};
+
 /// x' = x + delta, h = x' rstd w with rstd = 1 / sqrt(mean(x'^2) + eps); rows of `width`.
 struct NormRows {
   const float* x;     // backward: x', the normalized input
@@ -160,6 +194,12 @@ using ByType = void (*[2])(const Args&);
 struct Kernels {
   void (*gemm_f32)(const GemmPanel&);
   void (*gemm_bf16)(const GemmPanel&);
+  void (*gemm_q8)(const QuantPanel&);
+  void (*gemm_q4)(const QuantPanel&);
+  ByType<QuantizeRows> quantize_rows;
+  /// The scale under which a group's numbers, as codes of 4 bits, have the least squared error,
+  /// each square counted by its importance; 0 of zeros.
+  float (*search_scale)(const float* x, const float* importance);
   void (*outer_f32)(const OuterPanel&);
   void (*outer_bf16)(const OuterPanel&);
   OuterLayout outer_layout[2];  // by type, as below

@@ -152,4 +152,38 @@ BELAY_INLINE F32x16 high_halves(Word16 w) {
           _mm256_castsi256_ps(_mm256_and_si256(w.b, m))};
 }
 
+#define BELAY_PAIRWISE(name, op) \
+  BELAY_INLINE Word16 name(Word16 x, Word16 y) { return {op(x.a, y.a), op(x.b, y.b)}; }
+BELAY_PAIRWISE(and_w, _mm256_and_si256)
+BELAY_PAIRWISE(xor_w, _mm256_xor_si256)
+BELAY_PAIRWISE(add_w, _mm256_add_epi32)
+#undef BELAY_PAIRWISE
+BELAY_INLINE Word16 shift_right4(Word16 x) {
+  return {_mm256_srli_epi32(x.a, 4), _mm256_srli_epi32(x.b, 4)};
+}
+BELAY_INLINE F32x16 to_floats(Word16 x) {
+  return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)};
+}
+/// Bytes at even and at odd places apart, widened to 16 bits, where no sum of two products
+/// saturates.
+BELAY_INLINE __m256i dot_bytes8(__m256i acc, __m256i u, __m256i s) {
+  const __m256i even = _mm256_madd_epi16(_mm256_and_si256(u, _mm256_set1_epi16(0xff)),
+                                         _mm256_srai_epi16(_mm256_slli_epi16(s, 8), 8));
+  const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(u, 8), _mm256_srai_epi16(s, 8));
+  return _mm256_add_epi32(acc, _mm256_add_epi32(even, odd));
+}
+BELAY_INLINE Word16 dot_bytes(Word16 acc, Word16 u, Word16 s) {
+  return {dot_bytes8(acc.a, u.a, s.a), dot_bytes8(acc.b, u.b, s.b)};
+}
+BELAY_INLINE F32x16 load_h(const std::uint16_t* p) {
+  const auto* q = reinterpret_cast<const __m128i*>(p);
+  return {_mm256_cvtph_ps(_mm_loadu_si128(q)), _mm256_cvtph_ps(_mm_loadu_si128(q + 1))};
+}
+BELAY_INLINE void store_bytes(std::int8_t* p, F32x16 v) {
+  const __m256i a = _mm256_cvtps_epi32(v.a), b = _mm256_cvtps_epi32(v.b);
+  const __m128i low = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+  const __m128i high = _mm_packs_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(low, high));
+}
+
 }  // namespace belay::ops::simd::BELAY_ISA

@@ -106,4 +106,30 @@ BELAY_INLINE F32x16 high_halves(Word16 w) {
   return as_floats(_mm512_and_si512(w, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
 }
 
+/// Words as four bytes or as integers: bits, sums, and products of bytes, all exact.
+BELAY_INLINE Word16 and_w(Word16 a, Word16 b) { return _mm512_and_si512(a, b); }
+BELAY_INLINE Word16 xor_w(Word16 a, Word16 b) { return _mm512_xor_si512(a, b); }
+BELAY_INLINE Word16 add_w(Word16 a, Word16 b) { return _mm512_add_epi32(a, b); }
+BELAY_INLINE Word16 shift_right4(Word16 a) { return _mm512_srli_epi32(a, 4); }
+BELAY_INLINE F32x16 to_floats(Word16 integers) { return _mm512_cvtepi32_ps(integers); }
+/// Lane i: acc[i] + the sum over its four bytes of u (unsigned) times s (signed).
+BELAY_INLINE Word16 dot_bytes(Word16 acc, Word16 u, Word16 s) {
+#if defined(__AVX512VNNI__)
+  return _mm512_dpbusd_epi32(acc, u, s);
+#else
+  const __m512i even = _mm512_madd_epi16(_mm512_and_si512(u, _mm512_set1_epi16(0xff)),
+                                         _mm512_srai_epi16(_mm512_slli_epi16(s, 8), 8));
+  const __m512i odd = _mm512_madd_epi16(_mm512_srli_epi16(u, 8), _mm512_srai_epi16(s, 8));
+  return _mm512_add_epi32(acc, _mm512_add_epi32(even, odd));
+#endif
+}
+/// Sixteen numbers in half precision.
+BELAY_INLINE F32x16 load_h(const std::uint16_t* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+/// Whole numbers from -128 to 127, as bytes.
+BELAY_INLINE void store_bytes(std::int8_t* p, F32x16 v) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
+}
+
 }  // namespace belay::ops::simd::BELAY_ISA

@@ -22,4 +22,12 @@ BELAY_INLINE std::uint16_t narrow(float f) {
   return static_cast<std::uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
 }
 
+BELAY_INLINE float widen_half(std::uint16_t h) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000u) << 16;
+  const std::uint32_t size = static_cast<std::uint32_t>(h & 0x7fffu) << 13;
+  if (size >= 0x0f800000u) return bits_to_float(sign | (size + 0x70000000u));  // infinity, NaN
+  if (size >= 0x00800000u) return bits_to_float(sign | (size + 0x38000000u));
+  return bits_to_float(float_to_bits(static_cast<float>(h & 0x3ffu) * 0x1p-24f) | sign);
+}
+
 }  // namespace belay::ops::simd::BELAY_ISA

@@ -166,6 +166,41 @@ BELAY_INLINE F32x16 low_halves(Word16 w) { BELAY_FOUR(as_floats4(vshlq_n_u32(w.v
 BELAY_INLINE F32x16 high_halves(Word16 w) {
   BELAY_FOUR(as_floats4(vandq_u32(w.v[i], vdupq_n_u32(0xffff0000u))));
 }
+
+BELAY_INLINE Word16 and_w(Word16 x, Word16 y) { BELAY_FOUR(vandq_u32(x.v[i], y.v[i])); }
+BELAY_INLINE Word16 xor_w(Word16 x, Word16 y) { BELAY_FOUR(veorq_u32(x.v[i], y.v[i])); }
+BELAY_INLINE Word16 add_w(Word16 x, Word16 y) { BELAY_FOUR(vaddq_u32(x.v[i], y.v[i])); }
+BELAY_INLINE Word16 shift_right4(Word16 x) { BELAY_FOUR(vshrq_n_u32(x.v[i], 4)); }
+BELAY_INLINE F32x16 to_floats(Word16 x) {
+  BELAY_FOUR(vcvtq_f32_s32(vreinterpretq_s32_u32(x.v[i])));
+}
+/// Sums of two neighbouring products each, of eight bytes.
+BELAY_INLINE int32x4_t pair_products(uint8x8_t u, int8x8_t s) {
+  const int16x8_t a = vreinterpretq_s16_u16(vmovl_u8(u)), b = vmovl_s8(s);
+  return vpaddq_s32(vmull_s16(vget_low_s16(a), vget_low_s16(b)),
+                    vmull_s16(vget_high_s16(a), vget_high_s16(b)));
+}
+BELAY_INLINE uint32x4_t dot_bytes4(uint32x4_t acc, uint32x4_t u, uint32x4_t s) {
+  const uint8x16_t a = vreinterpretq_u8_u32(u);
+  const int8x16_t b = vreinterpretq_s8_u32(s);
+  const int32x4_t sum = vpaddq_s32(pair_products(vget_low_u8(a), vget_low_s8(b)),
+                                   pair_products(vget_high_u8(a), vget_high_s8(b)));
+  return vaddq_u32(acc, vreinterpretq_u32_s32(sum));
+}
+BELAY_INLINE Word16 dot_bytes(Word16 acc, Word16 u, Word16 s) {
+  BELAY_FOUR(dot_bytes4(acc.v[i], u.v[i], s.v[i]));
+}
+BELAY_INLINE F32x16 load_h(const std::uint16_t* p) {
+  BELAY_FOUR(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))));
+}
+BELAY_INLINE void store_bytes(std::int8_t* p, F32x16 x) {
+  const auto two = [&](int i) BELAY_LAMBDA {
+    return vmovn_s16(
+        vcombine_s16(vmovn_s32(vcvtq_s32_f32(x.v[i])), vmovn_s32(vcvtq_s32_f32(x.v[i + 1]))));
+  };
+  vst1_s8(p, two(0));
+  vst1_s8(p + 8, two(2));
+}
 #undef BELAY_FOUR
 
 }  // namespace belay::ops::simd::BELAY_ISA

@@ -158,6 +158,47 @@ BELAY_INLINE F32x16 high_halves(Word16 w) {
   BELAY_EACH r.v[i] = bits_to_float(w.v[i] & 0xffff0000u);
   return r;
 }
+#define BELAY_WORDS(name, expression)            \
+  BELAY_INLINE Word16 name(Word16 a, Word16 b) { \
+    Word16 r;                                    \
+    BELAY_EACH r.v[i] = expression;              \
+    return r;                                    \
+  }
+BELAY_WORDS(and_w, a.v[i] & b.v[i])
+BELAY_WORDS(xor_w, a.v[i] ^ b.v[i])
+BELAY_WORDS(add_w, a.v[i] + b.v[i])
+#undef BELAY_WORDS
+BELAY_INLINE Word16 shift_right4(Word16 a) {
+  Word16 r;
+  BELAY_EACH r.v[i] = a.v[i] >> 4;
+  return r;
+}
+BELAY_INLINE F32x16 to_floats(Word16 integers) {
+  F32x16 r;
+  BELAY_EACH r.v[i] = static_cast<float>(static_cast<std::int32_t>(integers.v[i]));
+  return r;
+}
+BELAY_INLINE std::int32_t byte_product(std::uint32_t u, std::uint32_t s, int byte) {
+  return static_cast<std::int32_t>(u >> 8 * byte & 0xffu) *
+         static_cast<std::int8_t>(s >> 8 * byte & 0xffu);
+}
+BELAY_INLINE Word16 dot_bytes(Word16 acc, Word16 u, Word16 s) {
+  Word16 r;
+  BELAY_EACH {
+    std::int32_t sum = 0;
+    for (int byte = 0; byte < 4; ++byte) sum += byte_product(u.v[i], s.v[i], byte);
+    r.v[i] = acc.v[i] + static_cast<std::uint32_t>(sum);
+  }
+  return r;
+}
+BELAY_INLINE F32x16 load_h(const std::uint16_t* p) {
+  F32x16 r;
+  BELAY_EACH r.v[i] = widen_half(p[i]);
+  return r;
+}
+BELAY_INLINE void store_bytes(std::int8_t* p, F32x16 x) {
+  BELAY_EACH p[i] = static_cast<std::int8_t>(x.v[i]);
+}
 #undef BELAY_EACH
 
 }  // namespace belay::ops::simd::BELAY_ISA
