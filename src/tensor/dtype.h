@@ -54,4 +54,19 @@ constexpr float half_to_float(std::uint16_t h) {
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) | sign);
 }
 
+/// The other way, to nearest, ties to even; 65520 and more is infinite, a NaN stays a (quiet) NaN.
+constexpr std::uint16_t to_half(float x) {
+  const auto u = std::bit_cast<std::uint32_t>(x);
+  const auto sign = static_cast<std::uint16_t>((u >> 16) & 0x8000u);
+  const std::uint32_t magnitude = u & 0x7fffffffu;
+  const auto made = [sign](std::uint32_t bits) { return static_cast<std::uint16_t>(sign | bits); };
+  if (magnitude > 0x7f800000u) return made(0x7e00u);
+  if (magnitude >= 0x477ff000u) return made(0x7c00u);
+  if (magnitude < 0x38800000u) {  // below 2^-14: adding 1/2 leaves the rounded fraction at the end
+    const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
+    return made(std::bit_cast<std::uint32_t>(shifted) - 0x3f000000u);
+  }
+  return made((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u)) >> 13);
+}
+
 }  // namespace belay::tensor
