@@ -58,12 +58,7 @@ struct Hostile {
 };
 
 // The kinds are those of the advisories that loaders of this format have had.
-std::vector<Hostile> hostile_files() {
-  const std::string deep = [] {
-    std::string nest;
-    for (int i = 0; i < 1000; ++i) nest += gguf_array(GgufKind::kArray, 1, "");
-    return nest + gguf_array(GgufKind::kU8, 1, "x");
-  }();
+std::vector<Hostile> hostile_keys() {
   return {
       {"no file", "", "magic", "seen ''"},
       {"another file", "GGML" + std::string(28, '\0'), "magic", "seen 'GGML'"},
@@ -108,6 +103,16 @@ std::vector<Hostile> hostile_files() {
       {"a string in an array that lies",
        one_key(GgufKind::kArray, gguf_array(GgufKind::kString, 1, raw<std::uint64_t>(1) + "")),
        "key 'k'", "does not fit"},
+  };
+}
+
+std::vector<Hostile> hostile_alignments() {
+  const std::string deep = [] {
+    std::string nest;
+    for (int i = 0; i < 1000; ++i) nest += gguf_array(GgufKind::kArray, 1, "");
+    return nest + gguf_array(GgufKind::kU8, 1, "x");
+  }();
+  return {
       {"deep nesting", one_key(GgufKind::kArray, deep), "key 'k'", "array of arrays"},
       {"alignment 0", gguf_head(0, 1) + u32_key("general.alignment", 0), "'general.alignment'",
        "seen 0"},
@@ -118,6 +123,11 @@ std::vector<Hostile> hostile_files() {
       {"an alignment that is text",
        gguf_head(0, 1) + gguf_key("general.alignment", GgufKind::kString, gguf_string("32")),
        "'general.alignment'", "seen string"},
+  };
+}
+
+std::vector<Hostile> hostile_tensors() {
+  return {
       {"five dimensions", one_tensor({1, 1, 1, 1, 1}, 0, 0, 4), "'x': dimensions", "seen 5"},
       {"many dimensions",
        gguf_head(1, 0) + gguf_string("x") + raw<std::uint32_t>(0xFFFFFFFF) + std::string(32, '\0'),
@@ -137,6 +147,11 @@ std::vector<Hostile> hostile_files() {
        "'x': data", "outside the file"},
       {"a row of half a block", one_tensor({48}, 8, 0, 68), "'x': dimension 0", "multiple of 32"},
       {"a scalar of blocks", one_tensor({}, 2, 0, 18), "'x': dimension 0", "seen 1"},
+  };
+}
+
+std::vector<Hostile> hostile_places() {
+  return {
       {"an offset that is not aligned", one_tensor({1}, 0, 4, 8), "'x': offset", "not aligned"},
       {"an offset beyond the file", one_tensor({1}, 0, 64, 36), "'x': data", "seen [64, 68]"},
       {"an offset whose end wraps", one_tensor({8}, 0, ~std::uint64_t{0} - 31, 32), "'x': offset",
@@ -167,10 +182,12 @@ std::vector<Hostile> hostile_files() {
 }
 
 TEST(Gguf, RefusesHostileFiles) {
-  for (const Hostile& h : hostile_files()) {
-    EXPECT_THAT(open_fault(h.content),
-                AllOf(HasSubstr("w.gguf: "), HasSubstr(h.where), HasSubstr(h.what)))
-        << h.kind;
+  for (const auto& files :
+       {hostile_keys(), hostile_alignments(), hostile_tensors(), hostile_places()}) {
+    for (const Hostile& h : files)
+      EXPECT_THAT(open_fault(h.content),
+                  AllOf(HasSubstr("w.gguf: "), HasSubstr(h.where), HasSubstr(h.what)))
+          << h.kind;
   }
 }
 
@@ -187,7 +204,7 @@ TEST(Gguf, EveryCutFails) {
   }
 }
 
-TEST(Gguf, ReadsEveryKindOfValue) {
+std::string every_kind() {
   std::string content = gguf_head(0, 15, 2);
   content += gguf_key("u8", GgufKind::kU8, raw<std::uint8_t>(200));
   content += gguf_key("i8", GgufKind::kI8, raw<std::int8_t>(-100));
@@ -205,6 +222,11 @@ TEST(Gguf, ReadsEveryKindOfValue) {
   content += gguf_key("shorts", GgufKind::kArray,
                       gguf_array(GgufKind::kI16, 2, raw<std::int16_t>(-2) + raw<std::int16_t>(9)));
   content += gguf_key("floats", GgufKind::kArray, gguf_array(GgufKind::kF32, 1, raw(2.5f)));
+  return content;
+}
+
+TEST(Gguf, ReadsEveryKindOfValue) {
+  const std::string content = every_kind();
   BytesEnv env(content);
   const auto file = GgufFile::open(env, "w.gguf");
   ASSERT_TRUE(file.ok()) << file.status().message();

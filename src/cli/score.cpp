@@ -75,7 +75,7 @@ base::Status check_options(const Options& o) {
 base::Result<ExitCode> run_ids(Verbs& verbs, const Options& o) {
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
   BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, o.model));
-  BELAY_ASSIGN_OR_RETURN(model::LoadedModel loaded, model::load_hf_folder(verbs.env, path));
+  BELAY_ASSIGN_OR_RETURN(model::LoadedModel loaded, model::load_model(verbs.env, path));
   BELAY_ASSIGN_OR_RETURN(const data::TokenIds ids,
                          data::read_token_ids(verbs.env, o.ids,
                                               {.vocab_size = loaded.config.vocab_size,
@@ -114,7 +114,8 @@ void add_score(Verbs& verbs) {
                               "score runs/a/model --ids ids.json --json",
                               "score model --file book.txt --context 1024 --dtype f32"}},
                 [&verbs, options] { return run(verbs, *options); });
-  verb.option("model", o.model, "Hugging Face folder, a .safetensors file in one, or a run")
+  verb.option("model", o.model,
+              "Hugging Face folder, a .safetensors file in one, a GGUF file, or a run")
       .required()
       .type("MODEL|RUN");
   verb.option("--file", o.file, "Text in UTF-8, one document, for the model's tokenizer")

@@ -94,7 +94,7 @@ void add_model(ordered_json& report, const ScoreArguments& arguments, const Comp
 Result<ExitCode> score_file(Verbs& verbs, const ScoreArguments& a) {
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(a.compute));
   BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, a.model));
-  BELAY_ASSIGN_OR_RETURN(model::LoadedModel loaded, model::load_hf_folder(verbs.env, path));
+  BELAY_ASSIGN_OR_RETURN(model::LoadedModel loaded, model::load_model(verbs.env, path));
   BELAY_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer,
                          open_tokenizer(verbs.env, path, loaded.config.vocab_size));
   BELAY_ASSIGN_OR_RETURN(const std::string text, read_text(verbs.env, a.file));

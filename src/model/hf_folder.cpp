@@ -94,17 +94,6 @@ Status check_tensors(const TensorFiles& files, const ModelConfig& config,
   return {};
 }
 
-Status check_memory(Env& env, const ModelConfig& config, const std::string& path) {
-  const std::uint64_t need = static_cast<std::uint64_t>(config.n_params()) * sizeof(float);
-  const std::uint64_t have = env.available_memory_bytes();
-  if (have == 0 || need <= have) return {};
-  return base::resource_exhausted({.where = path,
-                                   .what = "the weights do not fit in memory",
-                                   .seen = base::bytes_text(need) + " as 32-bit floats",
-                                   .allowed = base::bytes_text(have) + " available",
-                                   .next = "free memory or use a smaller model"});
-}
-
 Status read_weight(const TensorFiles& files, const WeightSpec& spec, std::vector<float>& values) {
   values.resize(static_cast<std::size_t>(spec.shape.count()));
   const std::int64_t width = row_size(spec);
@@ -155,6 +144,17 @@ Result<ModelConfig> load_hf_config(Env& env, const std::string& folder) {
   return config;
 }
 
+Status check_weights_fit(Env& env, const ModelConfig& config, const std::string& path) {
+  const std::uint64_t need = static_cast<std::uint64_t>(config.n_params()) * sizeof(float);
+  const std::uint64_t have = env.available_memory_bytes();
+  if (have == 0 || need <= have) return {};
+  return base::resource_exhausted({.where = path,
+                                   .what = "the weights do not fit in memory",
+                                   .seen = base::bytes_text(need) + " as 32-bit floats",
+                                   .allowed = base::bytes_text(have) + " available",
+                                   .next = "free memory or use a smaller model"});
+}
+
 Result<LoadedModel> load_hf_folder(Env& env, const std::string& path) {
   if (!env.exists(path)) {
     return base::not_found({.where = path,
@@ -167,7 +167,7 @@ Result<LoadedModel> load_hf_folder(Env& env, const std::string& path) {
   BELAY_ASSIGN_OR_RETURN(const TensorFiles files, TensorFiles::open(env, path));
   const std::vector<WeightSpec> table = weight_table(model.config);
   BELAY_RETURN_IF_ERROR(check_tensors(files, model.config, table, path));
-  BELAY_RETURN_IF_ERROR(check_memory(env, model.config, path));
+  BELAY_RETURN_IF_ERROR(check_weights_fit(env, model.config, path));
   model.weights.resize(table.size());
   for (std::size_t i = 0; i < table.size(); ++i) {
     BELAY_RETURN_IF_ERROR(read_weight(files, table[i], model.weights[i]));
