@@ -175,6 +175,13 @@ Result<TokenizerSpec> scored_spec(const GgmlVocabulary& v, const std::string& na
   return spec;
 }
 
+/// Unused tokens at the end fill the vocabulary up to the model's and are none of ours.
+std::size_t n_used(const GgmlVocabulary& v) {
+  std::size_t n = v.tokens.size();
+  while (n > 1 && type_of(v, n - 1) == GgmlTokenType::kUnused) --n;
+  return n;
+}
+
 Status check_sizes(const GgmlVocabulary& v, const std::string& name) {
   if (!v.types.empty() && v.types.size() != v.tokens.size()) {
     return base::corrupt({.where = name + ": key 'tokenizer.ggml.token_type'",
@@ -183,11 +190,11 @@ Status check_sizes(const GgmlVocabulary& v, const std::string& name) {
                           .allowed = std::to_string(v.tokens.size())});
   }
   for (const auto& [key, id] : {std::pair{"bos", v.bos}, {"eos", v.eos}, {"unknown", v.unk}}) {
-    if (id < static_cast<std::int64_t>(v.tokens.size())) continue;
+    if (id < static_cast<std::int64_t>(n_used(v))) continue;
     return base::corrupt({.where = name + ": key 'tokenizer.ggml." + key + "_token_id'",
                           .what = "is outside the vocabulary",
                           .seen = std::to_string(id),
-                          .allowed = "0 to " + std::to_string(v.tokens.size() - 1)});
+                          .allowed = "0 to " + std::to_string(n_used(v) - 1)});
   }
   return {};
 }
@@ -217,6 +224,7 @@ Result<TokenizerSpec> spec_of_ggml(const GgmlVocabulary& v, const std::string& n
   bool add_bos = scored;
   BELAY_ASSIGN_OR_RETURN(TokenizerSpec spec,
                          scored ? scored_spec(v, name) : byte_level_spec(v, name, add_bos));
+  spec.tokens.resize(n_used(v));
   add_specials(v, spec);
   BELAY_RETURN_IF_ERROR(add_template(v, "bos", v.add_bos, add_bos, v.bos, name, spec.prefix));
   BELAY_RETURN_IF_ERROR(add_template(v, "eos", v.add_eos, false, v.eos, name, spec.suffix));
