@@ -10,7 +10,7 @@
 #include "bench/generate_bench.h"
 #include "bench/random_weights.h"
 #include "cli/text_model.h"
-#include "model/hf_folder.h"
+#include "model/gguf_model.h"
 
 namespace belay::cli {
 namespace {
@@ -48,7 +48,7 @@ Result<std::pair<std::string, model::Model>> make(Verbs& verbs, Compute& compute
   const std::int64_t longest = o.bench.prompt + o.bench.tokens + 1;
   if (!o.model.empty()) {
     BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, o.model));
-    BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_hf_folder(verbs.env, path));
+    BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_model(verbs.env, path));
     BELAY_RETURN_IF_ERROR(
         check_range("--prompt and --tokens together", longest, 1, weights->config().max_position));
     BELAY_ASSIGN_OR_RETURN(model::Model model, load_model(verbs.env, compute, *weights, longest));

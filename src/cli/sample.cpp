@@ -84,7 +84,7 @@ Result<ExitCode> run(Verbs& verbs, Options o) {
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
   BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, o.model));
   const std::int64_t most = o.context > 0 ? o.context : kMostContext;
-  BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_hf_folder(verbs.env, path));
+  BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_model(verbs.env, path));
   const model::ModelConfig& config = weights->config();
   BELAY_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer,
                          open_tokenizer(verbs.env, path, config.vocab_size));
@@ -129,7 +129,7 @@ void add_sample(Verbs& verbs) {
                     "sample runs/a --prompt \"It was\" --temperature 0 --json",
                     "sample model --prompt \"Once\" --top-k 40 --top-p 0.95"}},
       [&verbs, options] { return run(verbs, *options); });
-  verb.option("model", o.model, "Hugging Face folder, or a run folder")
+  verb.option("model", o.model, "Hugging Face folder, a GGUF file, or a run folder")
       .required()
       .type("MODEL|RUN");
   verb.option("--prompt", o.prompt, "The text to go on from").type("TEXT");
