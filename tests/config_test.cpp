@@ -80,11 +80,8 @@ const Row kRefused[] = {
     {F::kLlama, {{"hiden_size", 64}}, "did you mean hidden_size?"},
     {F::kLlama, {{"logit_scale", 0.1}}, "logit_scale: is not a known key"},
     {F::kLlama, {{"a\u001b[2J", 1}}, "'a\\x1b[2J': is not a known key"},
-    {F::kLlama, {{"sliding_window", 512}}, "sliding_window: asks for sliding-window attention"},
-    {F::kMistral, {{"sliding_window", 511}}, "sliding_window: asks for sliding-window attention"},
-    {F::kMistral,
-     {{"sliding_window", "<gone>"}, {"max_position_embeddings", 4097}},
-     "sliding_window: is missing, which means a window of 4096"},
+    {F::kLlama, {{"sliding_window", 512}}, "sliding_window: is not what this family computes"},
+    {F::kMistral, {{"sliding_window", 0}}, "sliding_window: is out of range"},
     {F::kMistral, {{"attention_bias", true}}, "attention_bias: is not what this family computes"},
     {F::kMistral, {{"mlp_bias", true}}, "mlp_bias: is not what this family computes"},
     {F::kMistral, {{"num_key_value_heads", "<gone>"}}, "num_key_value_heads: is missing"},
@@ -196,6 +193,20 @@ TEST(Config, BookkeepingIsAccepted) {
             "ok");
   EXPECT_EQ(fault(patched(Family::kMistral, {{"sliding_window", 512}})), "ok");
   EXPECT_EQ(fault(patched(Family::kMistral, {{"sliding_window", "<gone>"}})), "ok");
+}
+
+TEST(Config, AWindowThatPositionsReachPast) {
+  const auto window = [](const json& changes) {
+    const auto read = parse_config(patched(Family::kMistral, changes).dump(), "config.json");
+    EXPECT_TRUE(read.ok()) << read.status().message();
+    const auto again = parse_config(to_json(*read), "config.json");
+    EXPECT_TRUE(again.ok() && *again == *read);
+    return read->window;
+  };
+  EXPECT_EQ(window({{"sliding_window", 511}}), 511);
+  EXPECT_EQ(window({{"sliding_window", 512}}), 0);
+  EXPECT_EQ(window({{"sliding_window", nullptr}}), 0);
+  EXPECT_EQ(window({{"sliding_window", "<gone>"}, {"max_position_embeddings", 4097}}), 4096);
 }
 
 TEST(Config, DefaultsAreThoseOfTheFamily) {

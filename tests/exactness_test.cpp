@@ -318,32 +318,34 @@ TEST(SumOrder, SumOfSquares) {
   }
 }
 
-// --- Cached keys and values
+// --- Keys and values in pages
 // ------------------------------------------------------------------------
 
-/// Attention of one document in pieces of the given length against caches.
+/// Attention of one document in pieces of the given length against pages, which are in no order.
 std::vector<std::byte> in_pieces(base::Context& ctx, const ops::AttentionShape& s, Tensor& qkv,
                                  std::int64_t piece) {
-  const std::int64_t rows = qkv.shape[0], kv = s.n_kv_heads * s.head_dim;
-  const std::int64_t bytes = tensor::dtype_bytes(qkv.dtype);
-  Tensor k({s.longest, kv}, qkv.dtype), v({s.longest, kv}, qkv.dtype);
+  const std::int64_t rows = qkv.shape[0], bytes = tensor::dtype_bytes(qkv.dtype);
+  std::vector<std::int32_t> segments = {1, 0, 0, 0, 5, 2, 0, 3};
+  Tensor pages({4, ops::page_words(s.n_kv_heads, s.head_dim, qkv.dtype)}, DType::kI32);
   Tensor out({rows, s.n_heads * s.head_dim}, qkv.dtype);
   std::vector<std::byte> scratch(
-      static_cast<std::size_t>(ops::attention_scratch(s, qkv.dtype, ctx.threads.size())));
+      static_cast<std::size_t>(ops::attention_paged_scratch(s, ctx.threads.size())));
   for (std::int32_t past = 0; past < rows; past += static_cast<std::int32_t>(piece)) {
     const std::int64_t n = std::min(piece, rows - past);
     const View part{qkv.bytes.data() + past * qkv.shape[1] * bytes, {n, qkv.shape[1]}, qkv.dtype};
     const View to{out.bytes.data() + past * out.shape[1] * bytes, {n, out.shape[1]}, qkv.dtype};
-    ops::attention_cached(ctx, s, part, {&past, {1}, DType::kI32}, k.view(), v.view(), to,
-                          scratch.data());
+    segments[2] = static_cast<std::int32_t>(n), segments[3] = past;
+    ops::attention_paged(ctx, s, part, {segments.data(), {8}, DType::kI32}, pages.view(), to,
+                         scratch.data());
   }
   return out.bytes;
 }
 
-TEST(CachedAttention, PiecesHaveTheBitsOfOnePass) {
+TEST(PagedAttention, PiecesHaveTheBitsOfOnePass) {
   const std::int64_t rows = 150;
-  for (const std::int64_t head_dim : {6, 16, 64, 72, 128}) {
-    const ops::AttentionShape s{4, 2, head_dim, 160};
+  for (const auto& [head_dim, window] : std::vector<std::pair<std::int64_t, std::int64_t>>{
+           {6, 0}, {16, 0}, {64, 0}, {72, 0}, {128, 0}, {16, 1}, {64, 37}, {64, 64}, {72, 100}}) {
+    const ops::AttentionShape s{4, 2, head_dim, 160, window};
     for (const DType dtype : {DType::kF32, DType::kBF16}) {
       const Shape shape{rows, 8 * head_dim};
       Tensor qkv(shape, dtype, draw("qkv", 0, shape.count(), 0, 1.5, dtype));
@@ -357,7 +359,7 @@ TEST(CachedAttention, PiecesHaveTheBitsOfOnePass) {
                                scratch.data());
         for (const std::int64_t piece : {1, 3, 17, 48, 64, 100}) {
           ASSERT_EQ(in_pieces(ctx, s, qkv, piece), whole.bytes)
-              << "pieces of " << piece << ", head_dim " << head_dim << ", "
+              << "pieces of " << piece << ", head_dim " << head_dim << ", window " << window << ", "
               << tensor::dtype_name(dtype) << ", " << base::isa_name(isa);
         }
       }

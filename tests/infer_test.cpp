@@ -1,13 +1,17 @@
 // Generation against the oracle of a trained model, and the sampler's draws.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <set>
 
+#include "base/rng.h"
 #include "infer/continuation.h"
-#include "infer/generate.h"
+#include "infer/model_step.h"
+#include "infer/stop_strings.h"
 #include "model/hf_folder.h"
 #include "train/pretrain.h"
 
@@ -40,15 +44,16 @@ struct Stories {
 TEST(Generate, GreedyIdsOfTheOracle) {
   Stories s;
   const auto expected = oracle()["greedy_ids_from_bos"].get<std::vector<std::int32_t>>();
-  infer::Generator generator(s.ctx, *s.model, 512);
-  const auto n = static_cast<std::int64_t>(expected.size()) - 1;
-  const auto ids = infer::generate(generator, std::span(expected).first(1),
-                                   {.max_tokens = n, .sampler = {.temperature = 0}});
-  EXPECT_EQ(ids, std::vector<std::int32_t>(expected.begin() + 1, expected.end()));
-  // The same from a long prompt, which passes in pieces.
-  const auto rest = infer::generate(generator, std::span(expected).first(150),
-                                    {.max_tokens = n - 149, .sampler = {.temperature = 0}});
-  EXPECT_EQ(rest, std::vector<std::int32_t>(expected.begin() + 150, expected.end()));
+  infer::Engine engine(s.ctx, *s.model, {.sequences = 1});
+  for (const std::size_t n_prompt : {1, 150}) {  // a long prompt passes in one piece
+    const auto made = infer::complete(
+        engine,
+        {.prompt = {expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(n_prompt)},
+         .max_tokens = static_cast<std::int64_t>(expected.size() - n_prompt),
+         .sampler = {.temperature = 0}});
+    EXPECT_THAT(made->front().ids,
+                testing::ElementsAreArray(std::span(expected).subspan(n_prompt)));
+  }
 }
 
 TEST(Generate, LogitsOfTheOracleHoweverThePromptIsCut) {
@@ -56,49 +61,53 @@ TEST(Generate, LogitsOfTheOracleHoweverThePromptIsCut) {
   const json o = oracle();
   const auto all = o["greedy_ids_from_bos"].get<std::vector<std::int32_t>>();
   const auto expected = o["greedy200_last_logits"].get<std::vector<double>>();
-  const std::span<const std::int32_t> ids = std::span(all).first(200);
-  infer::Generator generator(s.ctx, *s.model, 256);
-  const std::span<const float> seen = generator.feed(ids);
-  const std::vector<float> at_once(seen.begin(), seen.end());
-  for (std::size_t v = 0; v < expected.size(); ++v) EXPECT_NEAR(at_once[v], expected[v], 1e-3);
-
-  generator.reset();
-  generator.feed(ids.first(65));
-  generator.feed(ids.subspan(65, 1));
-  const std::span<const float> again = generator.feed(ids.subspan(66));
-  EXPECT_EQ(at_once, std::vector<float>(again.begin(), again.end()));
-}
-
-TEST(Generate, StopsAtAStopIdAndAtTheCapacity) {
-  Stories s;
-  const auto all = oracle()["greedy_ids_from_bos"].get<std::vector<std::int32_t>>();
-  infer::Generator generator(s.ctx, *s.model, 16);
-  const auto ids =
-      infer::generate(generator, std::span(all).first(1),
-                      {.max_tokens = 64, .stop_ids = {all[5]}, .sampler = {.temperature = 0}});
-  EXPECT_EQ(ids, std::vector<std::int32_t>(all.begin() + 1, all.begin() + 6));
-  const auto full = infer::generate(generator, std::span(all).first(4),
-                                    {.max_tokens = 64, .sampler = {.temperature = 0}});
-  EXPECT_EQ(full.size(), 13u);  // the last one need not be fed
-}
-
-TEST(Generate, SameSeedSameText) {
-  Stories s;
-  infer::Generator generator(s.ctx, *s.model, 128);
-  const std::vector<std::int32_t> prompt = {1};
-  const auto with_seed = [&](std::uint64_t seed) {
-    return infer::generate(generator, prompt,
-                           {.max_tokens = 60, .sampler = {.temperature = 1, .seed = seed}});
+  model::KvPages pages(s.model->config(), DType::kF32, 4);
+  const std::vector<std::int32_t> table = {3, 0, 2, 1};
+  infer::ModelStep step(s.ctx, *s.model, pages,
+                        {.rows = 200, .segments = 1, .longest = 256, .table = 4});
+  const auto logits_of = [&](std::initializer_list<std::size_t> pieces) {
+    std::size_t at = 0;
+    for (const std::size_t n : pieces) {
+      step.begin();
+      step.add(std::span(all).subspan(at, n), static_cast<std::int64_t>(at), table);
+      step.run();
+      at += n;
+    }
+    const auto last = static_cast<std::int32_t>(*(pieces.end() - 1)) - 1;
+    const auto seen = step.logits(std::span(&last, 1));
+    return std::vector<float>(seen.begin(), seen.end());
   };
-  const auto first = with_seed(1);
-  EXPECT_EQ(first, with_seed(1));
-  EXPECT_NE(first, with_seed(2));
+  const std::vector<float> at_once = logits_of({200});
+  for (std::size_t v = 0; v < expected.size(); ++v) EXPECT_NEAR(at_once[v], expected[v], 1e-3);
+  EXPECT_EQ(at_once, logits_of({65, 1, 134}));
+  EXPECT_EQ(at_once, logits_of({1, 128, 63, 8}));
 }
 
-std::vector<double> frequencies(infer::Sampler& sampler, std::span<const float> logits, int n) {
+/// Draws with options of their own.
+struct Drawer {
+  base::ThreadPool pool{1};
+  base::Context ctx{pool};
+  infer::SamplerOptions options;
+  infer::Sampler sampler;
+  const infer::History* history = nullptr;
+  std::span<const std::uint64_t> allowed = {};
+
+  explicit Drawer(infer::SamplerOptions o, std::int64_t vocab = 5)
+      : options(std::move(o)), sampler(vocab) {}
+  infer::Sampler::Drawn draw(std::span<const float> logits, std::uint64_t index) {
+    return sampler.draw(ctx, {.logits = logits,
+                              .options = options,
+                              .index = index,
+                              .history = history,
+                              .allowed = allowed});
+  }
+};
+
+std::vector<double> frequencies(Drawer& sampler, std::span<const float> logits, int n) {
   std::vector<double> seen(logits.size());
   for (int i = 0; i < n; ++i) {
-    seen[static_cast<std::size_t>(sampler.draw(logits, static_cast<std::uint64_t>(i)))] += 1.0 / n;
+    seen[static_cast<std::size_t>(sampler.draw(logits, static_cast<std::uint64_t>(i)).id)] +=
+        1.0 / n;
   }
   return seen;
 }
@@ -106,7 +115,7 @@ std::vector<double> frequencies(infer::Sampler& sampler, std::span<const float> 
 TEST(Sampler, DrawsFollowTheTemperature) {
   const std::vector<float> logits = {0, 2, 1, -3, 1};
   for (const double temperature : {0.5, 1.0, 2.0}) {
-    infer::Sampler sampler({.temperature = temperature, .seed = 3}, 5);
+    Drawer sampler({.temperature = temperature, .seed = 3});
     const auto seen = frequencies(sampler, logits, 20000);
     double total = 0;
     for (const float z : logits) total += std::exp(static_cast<double>(z) / temperature);
@@ -117,27 +126,131 @@ TEST(Sampler, DrawsFollowTheTemperature) {
   }
 }
 
-TEST(Sampler, TopKAndTopPKeepTheLikeliest) {
+TEST(Sampler, TopKTopPAndMinPKeepTheLikeliest) {
   const std::vector<float> logits = {0, 2, 1, -3, 1};
-  infer::Sampler two({.top_k = 2, .seed = 3}, 5);  // of two equal logits the smaller id
-  auto seen = frequencies(two, logits, 2000);
-  EXPECT_GT(seen[1], 0.6);
-  EXPECT_GT(seen[2], 0.1);
-  EXPECT_DOUBLE_EQ(seen[0] + seen[3] + seen[4], 0);
-  infer::Sampler nucleus({.top_p = 0.6, .seed = 3}, 5);  // p(1) = 0.53
-  seen = frequencies(nucleus, logits, 2000);
-  EXPECT_GT(seen[2], 0.1);
-  EXPECT_DOUBLE_EQ(seen[0] + seen[3] + seen[4], 0);
-  infer::Sampler greedy({.temperature = 0}, 5);
-  EXPECT_EQ(greedy.draw(logits, 0), 1);
+  for (const infer::SamplerOptions& two : {infer::SamplerOptions{.top_k = 2, .seed = 3},
+                                           {.top_p = 0.6, .seed = 3},  // p(1) = 0.53
+                                           {.top_k = 4, .top_p = 0.6, .seed = 3}}) {
+    Drawer drawer(two);  // of two equal logits the smaller id
+    const auto seen = frequencies(drawer, logits, 2000);
+    EXPECT_GT(seen[1], 0.6);
+    EXPECT_GT(seen[2], 0.1);
+    EXPECT_DOUBLE_EQ(seen[0] + seen[3] + seen[4], 0);
+  }
+  Drawer likely({.min_p = 0.3, .seed = 3});  // e^-1 = 0.37, e^-2 = 0.14
+  const auto seen = frequencies(likely, logits, 2000);
+  EXPECT_GT(std::min({seen[1], seen[2], seen[4]}), 0.1);
+  EXPECT_DOUBLE_EQ(seen[0] + seen[3], 0);
+  Drawer greedy({.temperature = 0});
+  EXPECT_EQ(greedy.draw(logits, 0).id, 1);
+}
+
+/// Over a large vocabulary, kept ids against sorting all of them.
+TEST(Sampler, KeepsWhatSortingKeeps) {
+  constexpr std::size_t kVocab = 3001;
+  const base::Rng rng(9, base::Purpose::kTest);
+  for (const float spread : {0.1f, 2.0f, 6.0f}) {
+    std::vector<float> logits(kVocab);
+    for (std::size_t i = 0; i < kVocab; ++i) {
+      logits[i] = std::round(spread * rng.normal(i) * 8) / 8;  // many are equal
+    }
+    std::vector<std::int32_t> order(kVocab);
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
+      return logits[static_cast<std::size_t>(a)] > logits[static_cast<std::size_t>(b)];
+    });
+    double total = 0;
+    for (const float z : logits)
+      total += std::exp(static_cast<double>(z - logits[static_cast<std::size_t>(order[0])]));
+    for (const double top_p : {0.2, 0.9, 0.999}) {
+      double sum = 0;
+      std::size_t few = 0;
+      while (sum < top_p * total) {
+        sum += std::exp(static_cast<double>(logits[static_cast<std::size_t>(order[few++])] -
+                                            logits[static_cast<std::size_t>(order[0])]));
+      }
+      Drawer drawer({.temperature = 1, .top_p = top_p, .seed = 4}, kVocab);
+      std::set<std::int32_t> drawn;
+      for (std::uint64_t i = 0; i < 500; ++i) drawn.insert(drawer.draw(logits, i).id);
+      const std::set<std::int32_t> kept(order.begin(),
+                                        order.begin() + static_cast<std::ptrdiff_t>(few));
+      for (const std::int32_t id : drawn) EXPECT_TRUE(kept.contains(id)) << id;
+    }
+    Drawer drawer({.temperature = 30, .top_k = 7, .seed = 4}, kVocab);
+    std::set<std::int32_t> drawn;
+    for (std::uint64_t i = 0; i < 300; ++i) drawn.insert(drawer.draw(logits, i).id);
+    EXPECT_EQ(drawn, std::set<std::int32_t>(order.begin(), order.begin() + 7));
+  }
+}
+
+TEST(Sampler, PenaltiesBiasesAndMasks) {
+  const std::vector<float> logits = {0, 2, 1, -3, 1};
+  infer::History history;
+  history.add(1, false);  // of the prompt
+  history.add(2, true);
+  history.add(2, true);
+  history.add(3, true);
+  const auto greedy = [&](infer::SamplerOptions o, std::uint64_t allowed = 31) {
+    o.temperature = 0;
+    Drawer drawer(std::move(o));
+    drawer.history = &history;
+    drawer.allowed = std::span(&allowed, 1);
+    return drawer.draw(logits, 0);
+  };
+  EXPECT_EQ(greedy({}).id, 1);
+  EXPECT_EQ(greedy({.repetition_penalty = 2.5}).id, 4);  // 0.8, 0.4, -7.5
+  EXPECT_EQ(greedy({.presence_penalty = 1.5}).id, 1);    // not of the prompt
+  EXPECT_EQ(greedy({.presence_penalty = -1.5}).id, 2);   // 2.5, once
+  EXPECT_EQ(greedy({.frequency_penalty = -2.4}).id, 2);  // 5.8, twice
+  EXPECT_EQ(greedy({.logit_bias = {{3, 5.5}}}).id, 3);
+  EXPECT_EQ(greedy({}, 0b11000).id, 4);
+  // What is recorded is of the logits as they were.
+  const double lse = std::log(1 + std::exp(2.0) + 2 * std::exp(1.0) + std::exp(-3.0));
+  EXPECT_NEAR(greedy({.logit_bias = {{3, 5.5}}}).logprob, -3 - lse, 1e-6);
+  Drawer warm({.temperature = 2});
+  const auto drawn = warm.draw(logits, 3);
+  double total = 0;
+  for (const float z : logits) total += std::exp(static_cast<double>(z) / 2);
+  EXPECT_NEAR(drawn.logprob,
+              static_cast<double>(logits[static_cast<std::size_t>(drawn.id)]) / 2 - std::log(total),
+              1e-6);
+  std::vector<infer::TopToken> top(3);
+  warm.sampler.top(logits, top);
+  EXPECT_EQ(top[0].id, 1);
+  EXPECT_EQ(top[1].id, 2);
+  EXPECT_EQ(top[2].id, 4);
+  EXPECT_NEAR(top[2].logprob, 0.5 - std::log(total), 1e-6);
 }
 
 TEST(Sampler, OptionsInRange) {
   EXPECT_TRUE(infer::validate({}, "").ok());
-  EXPECT_FALSE(infer::validate({.temperature = -1}, "").ok());
-  EXPECT_FALSE(infer::validate({.temperature = NAN}, "").ok());
-  EXPECT_FALSE(infer::validate({.top_k = -1}, "").ok());
-  EXPECT_FALSE(infer::validate({.top_p = 0}, "").ok());
+  using O = infer::SamplerOptions;
+  for (const O& bad :
+       {O{.temperature = -1}, O{.temperature = NAN}, O{.top_k = -1}, O{.top_p = 0}, O{.min_p = 1.5},
+        O{.min_p = NAN}, O{.repetition_penalty = 0}, O{.presence_penalty = INFINITY},
+        O{.frequency_penalty = 101}, O{.logit_bias = {{-1, 0}}}, O{.logit_bias = {{8, 0}}},
+        O{.logit_bias = {{1, NAN}}}}) {
+    EXPECT_FALSE(infer::validate(bad, "", 8).ok());
+  }
+}
+
+TEST(StopStrings, AcrossTokens) {
+  const auto run = [](std::vector<std::string> stops, const std::vector<std::string>& tokens) {
+    infer::StopStrings s(std::move(stops));
+    std::string out;
+    for (const std::string& token : tokens) {
+      out += std::string(s.push(token)) + "|";
+      if (s.found()) return out + "!";
+    }
+    return out + std::string(s.finish());
+  };
+  EXPECT_EQ(run({"\n\n"}, {"a\n", "b\n", "\nc"}), "a|\nb||!");
+  EXPECT_EQ(run({"STOP"}, {"xS", "TO", "P y"}), "x|||!");
+  EXPECT_EQ(run({"STOP"}, {"xS", "TO", "y"}), "x||STOy|");
+  EXPECT_EQ(run({"STOP"}, {"xS", "TO"}), "x||STO");
+  EXPECT_EQ(run({"abab", "bc"}, {"ab", "abc"}), "||!");  // the one that begins first
+  EXPECT_EQ(run({"b", "abc"}, {"a", "b"}), "|a|!");
+  EXPECT_EQ(run({""}, {"ab"}), "ab|");
 }
 
 TEST(Continuation, GoesOnBeyondTheContext) {
@@ -146,11 +259,12 @@ TEST(Continuation, GoesOnBeyondTheContext) {
   const model::ModelConfig config = train::config_of_depth(1, 256, 32);
   model::Model model(config, DType::kF32, false, 32);
   model.initialize(ctx, 1);
-  infer::Generator generator(ctx, model, 32);
+  infer::Engine engine(ctx, model, {.sequences = 1});
   const std::vector<std::int32_t> prompt = {73, 116, 32};
-  const auto first = infer::continue_ids(generator, prompt, {.sampler = {.seed = 1}});
-  EXPECT_EQ(first.ids.size(), 100u);
-  EXPECT_EQ(first.ids, infer::continue_ids(generator, prompt, {.sampler = {.seed = 1}}).ids);
+  const auto first = infer::continue_ids(engine, prompt, {.sampler = {.seed = 1}});
+  EXPECT_EQ(first->ids.size(), 100u);
+  EXPECT_EQ(first->ids, infer::continue_ids(engine, prompt, {.sampler = {.seed = 1}})->ids);
+  EXPECT_NE(first->ids, infer::continue_ids(engine, prompt, {.sampler = {.seed = 2}})->ids);
 }
 
 }  // namespace

@@ -73,62 +73,65 @@ TEST(ScoreLong, TheBitsOfEachTokensWindowForAnyContextAndLength) {
 TEST(Continuation, GreedyIdsOfTheOracleAndStops) {
   Stories s;
   const auto expected = greedy_ids();
-  infer::Generator generator(s.ctx, *s.model, 512);
+  infer::Engine engine(s.ctx, *s.model, {.sequences = 1});
   std::vector<std::int32_t> streamed;
   const auto made =
-      infer::continue_ids(generator, std::span(expected).first(1),
+      infer::continue_ids(engine, std::span(expected).first(1),
                           {.max_tokens = 100, .sampler = {.temperature = 0}}, [&](std::int32_t id) {
                             streamed.push_back(id);
                             return true;
                           });
-  EXPECT_EQ(made.ids, std::vector<std::int32_t>(expected.begin() + 1, expected.begin() + 101));
-  EXPECT_EQ(streamed, made.ids);
-  EXPECT_FALSE(made.stopped);
+  EXPECT_EQ(made->ids, std::vector<std::int32_t>(expected.begin() + 1, expected.begin() + 101));
+  EXPECT_EQ(streamed, made->ids);
+  EXPECT_FALSE(made->stopped);
   const auto stopped = infer::continue_ids(
-      generator, std::span(expected).first(1),
+      engine, std::span(expected).first(1),
       {.max_tokens = 100, .stop_ids = {expected[7]}, .sampler = {.temperature = 0}});
-  EXPECT_TRUE(stopped.stopped);
+  EXPECT_TRUE(stopped->stopped);
   const auto at = std::find(expected.begin() + 1, expected.end(), expected[7]);
-  EXPECT_EQ(stopped.ids, std::vector<std::int32_t>(expected.begin() + 1, at));
+  EXPECT_EQ(stopped->ids, std::vector<std::int32_t>(expected.begin() + 1, at));
   int seen = 0;
-  const auto ended = infer::continue_ids(generator, std::span(expected).first(1),
+  const auto ended = infer::continue_ids(engine, std::span(expected).first(1),
                                          {.max_tokens = 100, .sampler = {.temperature = 0}},
                                          [&](std::int32_t) { return ++seen < 5; });
-  EXPECT_EQ(ended.ids.size(), 5u);
+  EXPECT_EQ(ended->ids.size(), 5u);
 }
 
 TEST(Continuation, GoesOnBeyondTheContextFromItsSecondHalf) {
   Stories s;
   const auto all = greedy_ids();
-  infer::Generator generator(s.ctx, *s.model, 32);
-  const auto made = infer::continue_ids(generator, std::span(all).first(3),
+  infer::Engine engine(s.ctx, *s.model, {.context = 32, .sequences = 1});
+  const auto made = infer::continue_ids(engine, std::span(all).first(3),
                                         {.max_tokens = 80, .sampler = {.seed = 7}});
-  ASSERT_EQ(made.ids.size(), 80u);
-  // The same by hand: each token from a generator that has read nothing else.
+  ASSERT_EQ(made->ids.size(), 80u);
+  // The same by hand: each token alone, after what the context holds of those before.
   std::vector<std::int32_t> ids(all.begin(), all.begin() + 3);
   std::size_t begin = 0;
-  infer::Sampler sampler({.seed = 7}, generator.vocab_size());
-  for (const std::int32_t id : made.ids) {
-    if (ids.size() - begin > 32) begin = ids.size() - 16;
-    generator.reset();
-    ASSERT_EQ(id, sampler.draw(generator.feed(std::span(ids).subspan(begin)), ids.size()));
+  for (const std::int32_t id : made->ids) {
+    if (ids.size() - begin == 32) begin = ids.size() - 16;
+    const auto one = infer::complete(
+        engine, {.prompt = {ids.begin() + static_cast<std::ptrdiff_t>(begin), ids.end()},
+                 .max_tokens = 1,
+                 .sampler = {.seed = 7},
+                 .first_index = begin});
+    ASSERT_EQ(id, one->front().ids.front());
     ids.push_back(id);
   }
   // A prompt longer than the context is cut to its end.
-  const auto cut = infer::continue_ids(generator, std::span(all).first(100),
+  const auto cut = infer::continue_ids(engine, std::span(all).first(100),
                                        {.max_tokens = 1, .sampler = {.temperature = 0}});
-  const auto end = infer::continue_ids(generator, std::span(all).subspan(84, 16),
+  const auto end = infer::continue_ids(engine, std::span(all).subspan(84, 16),
                                        {.max_tokens = 1, .sampler = {.temperature = 0}});
-  EXPECT_EQ(cut.ids, end.ids);
+  EXPECT_EQ(cut->ids, end->ids);
 }
 
 TEST(Continuation, DrawsOnlyIdsThatTheTokenizerKnows) {
   Stories s;
-  infer::Generator generator(s.ctx, *s.model, 64);
+  infer::Engine engine(s.ctx, *s.model, {.context = 64, .sequences = 1});
   const std::vector<std::int32_t> prompt = {1};
   const auto made = infer::continue_ids(
-      generator, prompt, {.max_tokens = 60, .vocab_size = 40, .sampler = {.temperature = 50}});
-  for (const std::int32_t id : made.ids) EXPECT_LT(id, 40);
+      engine, prompt, {.max_tokens = 60, .vocab_size = 40, .sampler = {.temperature = 50}});
+  for (const std::int32_t id : made->ids) EXPECT_LT(id, 40);
 }
 
 TEST(Utf8Stream, HoldsACharacterUntilItIsWhole) {

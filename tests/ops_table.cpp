@@ -200,7 +200,7 @@ OpRow rope_row(const std::string& name, Heads heads, bool norm) {
           .one_size = true};
 }
 
-OpRow attention_row(const std::string& name, Heads heads) {
+OpRow attention_row(const std::string& name, Heads heads, std::int64_t window = 0) {
   return {.name = name,
           .operation = "attention",
           .inputs =
@@ -210,9 +210,9 @@ OpRow attention_row(const std::string& name, Heads heads) {
           .record =
               [=](Recorder& r) {
                 r.output(ops::attention(r.tape, r[0], r[1],
-                                        {heads.q, heads.kv, heads.dim, r.inputs.rows}));
+                                        {heads.q, heads.kv, heads.dim, r.inputs.rows, window}));
               },
-          .twin = AttentionTwin{heads.q, heads.kv, heads.dim},
+          .twin = AttentionTwin{heads.q, heads.kv, heads.dim, window},
           .one_size = true};
 }
 
@@ -367,6 +367,8 @@ const std::vector<OpRow>& ops_table() {
       attention_row("attention_256", {1, 1, 256}),
       attention_row("attention_72", {3, 1, 72}),
       attention_row("attention_6", {2, 2, 6}),
+      attention_row("attention_64_window_70", {2, 1, 64}, 70),
+      attention_row("attention_16_window_5", {2, 1, 16}, 5),
       swiglu_row(),
       head_row("cross_entropy", HeadKind::kCrossEntropy),
       head_row("logprob_gather", HeadKind::kLogprob),

@@ -105,7 +105,7 @@ struct RopeTwin {
 };
 
 struct AttentionTwin {
-  std::int64_t n_heads, n_kv_heads, dim;
+  std::int64_t n_heads, n_kv_heads, dim, window = 0;
 
   /// Rows [first, first + n) of one head of qkv.
   template <class R>
@@ -129,7 +129,8 @@ struct AttentionTwin {
         const std::int64_t kv = n_heads + h * n_kv_heads / n_heads;
         std::vector<R> o = zeros<R>(n * dim);
         ops::attention_reference(head(a[0], h, first, n).data(), head(a[0], kv, first, n).data(),
-                                 head(a[0], kv + n_kv_heads, first, n).data(), o.data(), n, dim);
+                                 head(a[0], kv + n_kv_heads, first, n).data(), o.data(), n, dim,
+                                 window);
         for (std::int64_t t = 0; t < n; ++t) {
           std::copy_n(o.begin() + t * dim, dim, out[0].begin() + ((first + t) * n_heads + h) * dim);
         }

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "model/kv_cache.h"
 #include "ops/output_head.h"
 #include "ops_model.h"
 #include "train/optimizer.h"
@@ -29,37 +30,16 @@ std::vector<float> score(base::Context& ctx, const model::Model& m, const Docume
   return {p, p + docs.n_tokens()};
 }
 
-struct Caches {
-  std::vector<Tensor> k, v;
-  std::int32_t past = 0;
-
-  explicit Caches(const model::Model& m) {
-    const Shape shape{kLongest, m.config().n_kv_heads, m.config().head_dim};
-    for (std::int64_t l = 0; l < m.config().n_layers; ++l) {
-      k.emplace_back(shape, m.compute());
-      v.emplace_back(shape, m.compute());
-    }
-  }
-  model::CacheIds bind(tensor::Tape& tape) {
-    model::CacheIds ids{tape.external({&past, {1}, DType::kI32}), {}, {}};
-    for (std::size_t l = 0; l < k.size(); ++l) {
-      ids.k.push_back(tape.external(k[l].view()));
-      ids.v.push_back(tape.external(v[l].view()));
-    }
-    return ids;
-  }
-};
-
 /// The same of one document, `piece` tokens at a time.
 std::vector<float> score_in_pieces(base::Context& ctx, const model::Model& m, const Documents& doc,
                                    std::int64_t piece) {
-  Caches caches(m);
+  model::KvCache cache(m.config(), m.compute(), kLongest);
   std::vector<float> all;
   for (std::int64_t first = 0; first < doc.n_tokens(); first += piece) {
     const std::int64_t n = std::min(piece, doc.n_tokens() - first);
     tensor::Tape tape;
     model::Batch batch(n);
-    const model::CacheIds ids = caches.bind(tape);
+    const model::CacheIds ids = cache.bind(tape);
     const Id h = model::forward(tape, m, batch.bind(tape), {.longest = kLongest, .cache = &ids});
     const Id logprob =
         ops::logprob_gather(tape, h, model::bind_head(tape, m), batch.bind_targets(tape));
@@ -70,7 +50,7 @@ std::vector<float> score_in_pieces(base::Context& ctx, const model::Model& m, co
       batch.targets[to] = doc.targets[from];
       batch.positions[to] = static_cast<std::int32_t>(first + t);
     }
-    caches.past = static_cast<std::int32_t>(first);
+    cache.set(first, n);
     exec.replay();
     const float* p = exec.view(logprob).f32();
     all.insert(all.end(), p, p + n);

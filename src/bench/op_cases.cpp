@@ -80,14 +80,17 @@ void record_attention(Recorder& r) {
 }
 
 /// One token after context - 1 others.
-void record_attention_cached(Recorder& r) {
-  const tensor::Shape cache{r.shape.context, r.config.n_kv_heads, r.config.head_dim};
+void record_attention_paged(Recorder& r) {
+  const std::int64_t n_pages = ops::ceil_div(r.shape.context, ops::kPageTokens);
+  const std::int64_t words = ops::page_words(r.config.n_kv_heads, r.config.head_dim, r.compute);
   const auto past = static_cast<std::int32_t>(r.shape.context - 1);
+  std::vector<std::int32_t> segments = {1, 0, 1, past, 5};  // one, whose pages follow
+  for (std::int64_t p = 0; p < n_pages; ++p) segments.push_back(static_cast<std::int32_t>(p));
   const Id qkv = r.constant(r.operands.random({1, r.config.qkv_size()}, r.compute));
-  const Id k = r.constant(r.operands.random(cache, r.compute));
-  const Id v = r.constant(r.operands.random(cache, r.compute));
-  r.tape.keep(ops::attention_cached(r.tape, qkv, r.constant(r.operands.numbers({past})), k, v,
-                                    attention_shape(r)));
+  tensor::View pages = r.operands.random({n_pages, words}, DType::kF32);
+  pages.dtype = DType::kI32;
+  r.tape.keep(ops::attention_paged(r.tape, qkv, r.constant(r.operands.numbers(segments)),
+                                   r.constant(pages), attention_shape(r)));
 }
 
 void record_swiglu(Recorder& r) {
@@ -195,7 +198,7 @@ const std::vector<TapeCase>& tape_cases() {
       {"linear", record_linear},
       {"rope", record_rope},
       {"attention", record_attention},
-      {"attention (cached)", record_attention_cached, false},
+      {"attention (paged)", record_attention_paged, false},
       {"swiglu", record_swiglu},
       {"cross_entropy", record_cross_entropy},
       {"logprob_gather", record_logprob_gather},

@@ -11,6 +11,7 @@
 #include "base/cpu.h"
 #include "base/json.h"
 #include "bench/report.h"
+#include "cli/bench_generate.h"
 #include "cli/compute.h"
 #include "cli/time_to_loss.h"
 #include "cli/verbs.h"
@@ -132,15 +133,16 @@ void add_ops(Verbs& verbs, Verb parent) {
 void add_bench(Verbs& verbs) {
   Verb verb = verbs.add(
       {.name = "bench",
-       .about = "Speed of training steps and operations, against the measured roofline",
+       .about = "Speed of training, generation and operations, against the measured roofline",
        .examples = {"bench train --shape S --json", "bench ops --filter rmsnorm"}},
       []() -> base::Result<ExitCode> {
         return base::invalid_argument({.what = "belay bench needs to know what to measure",
-                                       .allowed = "train, ops, time-to-loss",
+                                       .allowed = "train, ops, prefill, decode, time-to-loss",
                                        .next = "see belay bench --help"});
       });
   add_train(verbs, verb);
   add_ops(verbs, verb);
+  add_bench_generate(verbs, verb);
   add_time_to_loss(verbs, verb);
 }
 

@@ -237,19 +237,18 @@ std::string PretrainSession::continue_text(const std::string& prompt, std::int64
   std::vector<std::int32_t> ids;
   tokenizer.encode(prompt, ids);
   if (ids.empty()) return "";
-  infer::Generator generator(compute_.ctx, *model_, arguments_.context);
+  infer::Engine engine(compute_.ctx, *model_, {.context = arguments_.context, .sequences = 1});
   infer::ContinuationOptions options{
       .max_tokens = n_bytes,
       .vocab_size = tokenizer.vocab_size(),
       .sampler = {.temperature = kSampleTemperature, .seed = arguments_.seed}};
   if (const auto end = tokenizer.end_of_text()) options.stop_ids = {*end};
   std::int64_t written = 0;
-  const infer::Continuation made =
-      infer::continue_ids(generator, ids, options, [&](std::int32_t id) {
-        written += static_cast<std::int64_t>(tokenizer.token_bytes(id).size());
-        return written < n_bytes;
-      });
-  return tokenizer.decode(made.ids);
+  const auto made = infer::continue_ids(engine, ids, options, [&](std::int32_t id) {
+    written += static_cast<std::int64_t>(tokenizer.token_bytes(id).size());
+    return written < n_bytes;
+  });
+  return made.ok() ? tokenizer.decode(made->ids) : "";  // of a model that diverged: nothing
 }
 
 Status PretrainSession::evaluate_if_due(const train::StepInfo& info) {

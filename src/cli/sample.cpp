@@ -84,7 +84,7 @@ Result<ExitCode> run(Verbs& verbs, Options o) {
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
   BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, o.model));
   const std::int64_t most = o.context > 0 ? o.context : kMostContext;
-  BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_hf_folder(verbs.env, path));
+  BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_model(verbs.env, path));
   const model::ModelConfig& config = weights->config();
   BELAY_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer,
                          open_tokenizer(verbs.env, path, config.vocab_size));
@@ -92,16 +92,17 @@ Result<ExitCode> run(Verbs& verbs, Options o) {
   o.text.vocab_size = tokenizer.vocab_size();
   o.text.stop_ids = stop_ids(config, tokenizer);
   BELAY_ASSIGN_OR_RETURN(const model::Model model, load_model(verbs.env, compute, *weights, most));
-  infer::Generator generator(compute.ctx, model, model.max_positions());
+  infer::Engine engine(compute.ctx, model, {.sequences = 1});
 
   text::Utf8Stream stream;
   if (!o.json) show(stream.push(o.prompt));
   const double start = verbs.env.steady_seconds();
-  const infer::Continuation made =
-      infer::continue_ids(generator, prompt, o.text, [&](std::int32_t id) {
-        if (!o.json) show(stream.push(tokenizer.token_bytes(id)));
-        return true;
-      });
+  const auto show_token = [&](std::int32_t id) {
+    if (!o.json) show(stream.push(tokenizer.token_bytes(id)));
+    return true;
+  };
+  BELAY_ASSIGN_OR_RETURN(const infer::Continuation made,
+                         infer::continue_ids(engine, prompt, o.text, show_token));
   const double seconds = verbs.env.steady_seconds() - start;
   if (o.json) {
     print_json(report(o, tokenizer, made, seconds));
@@ -128,7 +129,7 @@ void add_sample(Verbs& verbs) {
                     "sample runs/a --prompt \"It was\" --temperature 0 --json",
                     "sample model --prompt \"Once\" --top-k 40 --top-p 0.95"}},
       [&verbs, options] { return run(verbs, *options); });
-  verb.option("model", o.model, "Hugging Face folder, or a run folder")
+  verb.option("model", o.model, "Hugging Face folder, a GGUF file, or a run folder")
       .required()
       .type("MODEL|RUN");
   verb.option("--prompt", o.prompt, "The text to go on from").type("TEXT");

@@ -77,7 +77,7 @@ base::Status check_options(const Options& o) {
 base::Result<ExitCode> run_ids(Verbs& verbs, const Options& o) {
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
   BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, o.model));
-  BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_hf_folder(verbs.env, path));
+  BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_model(verbs.env, path));
   const model::ModelConfig& config = weights->config();
   BELAY_ASSIGN_OR_RETURN(
       const data::TokenIds ids,
@@ -117,7 +117,8 @@ void add_score(Verbs& verbs) {
                               "score runs/a/model --ids ids.json --json",
                               "score model --file book.txt --context 1024 --dtype f32"}},
                 [&verbs, options] { return run(verbs, *options); });
-  verb.option("model", o.model, "Hugging Face folder, a .safetensors file in one, or a run")
+  verb.option("model", o.model,
+              "Hugging Face folder, a .safetensors file in one, a GGUF file, or a run")
       .required()
       .type("MODEL|RUN");
   verb.option("--file", o.file, "Text in UTF-8, one document, for the model's tokenizer")

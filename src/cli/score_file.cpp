@@ -95,7 +95,7 @@ void add_model(ordered_json& report, const ScoreArguments& arguments, const Comp
 Result<ExitCode> score_file(Verbs& verbs, const ScoreArguments& a) {
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(a.compute));
   BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, a.model));
-  BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_hf_folder(verbs.env, path));
+  BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_model(verbs.env, path));
   const model::ModelConfig& config = weights->config();
   BELAY_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer,
                          open_tokenizer(verbs.env, path, config.vocab_size));

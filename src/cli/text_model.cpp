@@ -19,24 +19,24 @@ Result<std::string> model_path(base::Env& env, const std::string& path) {
 
 Result<text::Tokenizer> open_tokenizer(base::Env& env, const std::string& path,
                                        std::int64_t vocab_size) {
+  const bool gguf = model::is_gguf_path(path);
   const std::string folder = env.is_directory(path) ? path : base::parent_dir(path);
-  const std::string file = base::join_path(folder, "tokenizer.json");
-  if (!env.exists(file)) {
+  const std::string file = gguf ? path : base::join_path(folder, "tokenizer.json");
+  Result<text::Tokenizer> tokenizer = text::Tokenizer::load(env, gguf ? file : folder);
+  if (!tokenizer.ok() && tokenizer.status().code() == base::Code::kNotFound) {
     if (vocab_size == 256) return text::Tokenizer::bytes();
-    return base::not_found({.where = file,
-                            .what = "does not exist",
-                            .allowed = "a tokenizer beside the model, or a vocabulary of 256 bytes",
-                            .next = "put the model's tokenizer.json there"});
+    return base::not_found(
+        {.where = file,
+         .what = gguf ? "holds no tokenizer" : "does not exist",
+         .allowed = "a tokenizer beside the model, or a vocabulary of 256 bytes",
+         .next = gguf ? "use a file that has one" : "put the model's tokenizer.json there"});
   }
-  BELAY_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, text::Tokenizer::load(env, folder));
-  if (tokenizer.vocab_size() > vocab_size) {
-    return base::unsupported({.where = file,
-                              .what = "has ids that the model has no embedding for",
-                              .seen = std::to_string(tokenizer.vocab_size()) + " ids",
-                              .allowed = "at most " + std::to_string(vocab_size),
-                              .next = "use the tokenizer that the model was trained with"});
-  }
-  return tokenizer;
+  if (!tokenizer.ok() || tokenizer->vocab_size() <= vocab_size) return tokenizer;
+  return base::unsupported({.where = file,
+                            .what = "has ids that the model has no embedding for",
+                            .seen = std::to_string(tokenizer->vocab_size()) + " ids",
+                            .allowed = "at most " + std::to_string(vocab_size),
+                            .next = "use the tokenizer that the model was trained with"});
 }
 
 std::vector<std::int32_t> document_begin(const text::Tokenizer& tokenizer) {

@@ -7,6 +7,7 @@
 #include "base/env.h"
 #include "base/status.h"
 #include "cli/compute.h"
+#include "model/gguf_model.h"
 #include "model/load.h"
 #include "text/tokenizer.h"
 
@@ -16,8 +17,8 @@ namespace belay::cli {
 /// yet.
 base::Result<std::string> model_path(base::Env& env, const std::string& path);
 
-/// The tokenizer of a model folder: its tokenizer.json, or bytes where there is none and the
-/// vocabulary is 256. Its ids are in the model's vocabulary.
+/// The tokenizer of a model folder or GGUF file: its tokenizer.json, or its keys, or bytes where
+/// there is none and the vocabulary is 256. Its ids are in the model's vocabulary.
 base::Result<text::Tokenizer> open_tokenizer(base::Env& env, const std::string& model_path,
                                              std::int64_t vocab_size);
 

@@ -61,10 +61,11 @@ Result<TrainedTokenizer> train_tokenizer(Verbs& verbs, TokenizerTraining o) {
   BELAY_RETURN_IF_ERROR(check_range("--threads", o.threads, 0, 1024));
   const auto split = text::split_of_name(o.split);
   if (!split) {
-    return base::invalid_argument({.where = "--split",
-                                   .what = "is not known",
-                                   .seen = o.split,
-                                   .allowed = "gpt2, cl100k, qwen2, o200k, none"});
+    return base::invalid_argument(
+        {.where = "--split",
+         .what = "is not known",
+         .seen = o.split,
+         .allowed = "gpt2, cl100k, qwen2, o200k, digits, deepseek-coder, none"});
   }
   o.train.split = *split;
   o.train.specials = o.specials;

@@ -66,6 +66,7 @@ void print_json(const nlohmann::ordered_json& document);
 void add_bench(Verbs& verbs);
 void add_climb(Verbs& verbs);
 void add_data(Verbs& verbs);
+void add_export(Verbs& verbs);
 void add_forecast(Verbs& verbs);
 void add_plan(Verbs& verbs);
 void add_pretrain(Verbs& verbs);

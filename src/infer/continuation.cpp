@@ -4,35 +4,44 @@
 
 namespace belay::infer {
 
-Continuation continue_ids(Generator& generator, std::span<const std::int32_t> prompt,
-                          const ContinuationOptions& options,
-                          const std::function<bool(std::int32_t)>& on_token) {
-  BELAY_CHECK(!prompt.empty() && options.vocab_size <= generator.vocab_size(),
-              "a prompt, and a vocabulary that the model has");
-  const std::int64_t vocab = options.vocab_size > 0 ? options.vocab_size : generator.vocab_size();
-  // One token of room at least, so that the half that is kept can go on.
-  const auto half = static_cast<std::size_t>(std::max<std::int64_t>(1, generator.capacity() / 2));
-  Sampler sampler(options.sampler, vocab);
+base::Result<Continuation> continue_ids(Engine& engine, std::span<const std::int32_t> prompt,
+                                        const ContinuationOptions& options,
+                                        const std::function<bool(std::int32_t)>& on_token) {
+  const auto most = static_cast<std::size_t>(engine.room()),
+             half = std::max<std::size_t>(1, most / 2);
   std::vector<std::int32_t> all(prompt.begin(), prompt.end());
   Continuation result;
-  generator.reset();
-  const auto begin = static_cast<std::int64_t>(all.size()) <= generator.capacity()
-                         ? std::span<const std::int32_t>(all)
-                         : std::span<const std::int32_t>(all).last(half);
-  std::span<const float> logits = generator.feed(begin);
-  while (static_cast<std::int64_t>(result.ids.size()) < options.max_tokens) {
-    const std::int32_t id = sampler.draw(logits.first(static_cast<std::size_t>(vocab)), all.size());
-    result.stopped =
-        std::find(options.stop_ids.begin(), options.stop_ids.end(), id) != options.stop_ids.end();
-    if (result.stopped) break;
-    all.push_back(id);
-    result.ids.push_back(id);
-    if (on_token && !on_token(id)) break;
-    if (static_cast<std::int64_t>(result.ids.size()) == options.max_tokens) break;
-    const bool full = generator.length() == generator.capacity();
-    if (full) generator.reset();
-    logits = generator.feed(std::span<const std::int32_t>(all).last(full ? half : 1));
+  const auto left = [&] {
+    return options.max_tokens - static_cast<std::int64_t>(result.ids.size());
+  };
+  const auto is_stop = [&](std::int32_t id) {
+    return std::find(options.stop_ids.begin(), options.stop_ids.end(), id) !=
+           options.stop_ids.end();
+  };
+  Ending ending = Ending::kContext;
+  while (ending == Ending::kContext && left() > 0) {
+    const std::size_t keep = all.size() < most ? all.size() : half;
+    Request request{.prompt = {all.end() - static_cast<std::ptrdiff_t>(keep), all.end()},
+                    .max_tokens = left(),
+                    .sampler = options.sampler,
+                    .vocab_size = options.vocab_size,
+                    .stop_ids = options.stop_ids,
+                    .first_index = all.size() - keep};
+    request.on_token = [&](std::int64_t, const Token& token, std::string_view) {
+      if (is_stop(token.id)) return true;
+      all.push_back(token.id);
+      result.ids.push_back(token.id);
+      return !on_token || on_token(token.id);
+    };
+    BELAY_ASSIGN_OR_RETURN(const auto made, complete(engine, std::move(request)));
+    ending = made.front().ending;
   }
+  if (ending == Ending::kNotFinite) {
+    return base::corrupt({.where = "model",
+                          .what = "gives a log-probability that is not finite",
+                          .next = "the weights are damaged, or too large for the compute type"});
+  }
+  result.stopped = ending == Ending::kStopId;
   return result;
 }
 

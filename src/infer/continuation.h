@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "infer/generate.h"
+#include "infer/engine.h"
 
 namespace belay::infer {
 
@@ -25,10 +25,12 @@ struct Continuation {
   bool stopped = false;  // by one of stop_ids
 };
 
-/// Continues `prompt` (at least one id). The draw for a token is keyed by its position, prompt
-/// counted. on_token, when given, sees each id as it is drawn; false ends the text.
-Continuation continue_ids(Generator& generator, std::span<const std::int32_t> prompt,
-                          const ContinuationOptions& options,
-                          const std::function<bool(std::int32_t)>& on_token = {});
+/// Continues `prompt` (at least one id) in an engine that has nothing else to do. The draw for a
+/// token is keyed by its position, prompt counted. on_token, when given, sees each id as it is
+/// drawn; false ends the text. Fails for options or ids out of range, and where the model computes
+/// numbers that are not finite.
+base::Result<Continuation> continue_ids(Engine& engine, std::span<const std::int32_t> prompt,
+                                        const ContinuationOptions& options,
+                                        const std::function<bool(std::int32_t)>& on_token = {});
 
 }  // namespace belay::infer

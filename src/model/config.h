@@ -1,5 +1,5 @@
 // The shape of a decoder-only transformer, as read from a Hugging Face config.json.
-// One forward serves Llama, Mistral-without-window, Qwen2 and Qwen3 by the flags below.
+// One forward serves Llama, Mistral, Qwen2 and Qwen3 by the flags below.
 #pragma once
 
 #include <cstdint>
@@ -50,6 +50,7 @@ struct ModelConfig {
   std::int64_t n_kv_heads = 2;     // Hkv, divides H
   std::int64_t head_dim = 64;      // D, even
   std::int64_t max_position = 1024;
+  std::int64_t window = 0;  // Mistral: a token sees itself and the window - 1 before it; 0: all
   double rope_theta = 10000;
   std::optional<Llama3Rope> llama3_rope;
   float norm_eps = 1e-6f;

@@ -160,8 +160,9 @@ Status parse_rope(const JsonReader& root, ModelConfig& c) {
   return {};
 }
 
-/// Only full attention is computed. A window that no position can reach past is full attention.
-Status check_window(const JsonReader& root, const ModelConfig& c) {
+/// Every layer attends alike: to all positions, or in Mistral to a window. One that no position can
+/// reach past is none.
+Status parse_window(const JsonReader& root, ModelConfig& c) {
   BELAY_ASSIGN_OR_RETURN(const bool use, root.optional_bool("use_sliding_window", false));
   if (use) {
     return root.error(Code::kUnsupported, "use_sliding_window", "asks for sliding-window attention",
@@ -184,17 +185,17 @@ Status check_window(const JsonReader& root, const ModelConfig& c) {
   if (root.has("sliding_window")) {
     BELAY_ASSIGN_OR_RETURN(const std::int64_t window,
                            root.require_int("sliding_window", 1, INT64_MAX));
-    if (window >= c.max_position && c.family == Family::kMistral) return {};
-    return root.error(
-        Code::kUnsupported, "sliding_window", "asks for sliding-window attention",
-        "null, or for Mistral at least max_position_embeddings, " + std::to_string(c.max_position));
+    if (c.family != Family::kMistral) {
+      return root.error(Code::kUnsupported, "sliding_window", "is not what this family computes",
+                        "null");
+    }
+    if (window < c.max_position) c.window = window;
+    return {};
   }
   constexpr std::int64_t kMistralDefault = 4096;
   if (c.family == Family::kMistral && !root.node().contains("sliding_window") &&
       c.max_position > kMistralDefault) {
-    return root.error(Code::kUnsupported, "sliding_window",
-                      "is missing, which means a window of 4096",
-                      "null, or at least max_position_embeddings");
+    c.window = kMistralDefault;
   }
   return {};
 }
@@ -266,7 +267,7 @@ Result<ModelConfig> parse_config(std::string_view text, std::string_view file) {
   BELAY_RETURN_IF_ERROR(check_config_keys(root));
   BELAY_RETURN_IF_ERROR(parse_sizes(root, config));
   BELAY_RETURN_IF_ERROR(parse_rope(root, config));
-  BELAY_RETURN_IF_ERROR(check_window(root, config));
+  BELAY_RETURN_IF_ERROR(parse_window(root, config));
   BELAY_RETURN_IF_ERROR(parse_flags(root, config));
   BELAY_RETURN_IF_ERROR(parse_token_ids(root, config));
   BELAY_RETURN_IF_ERROR(validate(config, file));
@@ -302,6 +303,7 @@ std::string to_json(const ModelConfig& c, tensor::DType dtype) {
   if (c.family == Family::kLlama || c.family == Family::kQwen3) j["attention_bias"] = c.qkv_bias;
   if (c.family == Family::kLlama) j["mlp_bias"] = c.mlp_bias;
   if (c.family == Family::kMistral) j["sliding_window"] = nullptr;
+  if (c.window > 0) j["sliding_window"] = c.window;
   if (c.family == Family::kQwen2 || c.family == Family::kQwen3) j["use_sliding_window"] = false;
   j["tie_word_embeddings"] = c.tied_embeddings;
   j["initializer_range"] = c.initializer_range;

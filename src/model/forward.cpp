@@ -30,11 +30,11 @@ Id attend(tensor::Tape& tape, const Shared& s, Id qkv, std::int64_t layer) {
                                .q_weight = s.model.bind_vector(tape, Role::kQNorm, layer),
                                .k_weight = s.model.bind_vector(tape, Role::kKNorm, layer)},
                               {c.n_heads, c.n_kv_heads, c.head_dim, c.norm_eps});
-  const ops::AttentionShape shape{c.n_heads, c.n_kv_heads, c.head_dim, s.options.longest};
+  const ops::AttentionShape shape{c.n_heads, c.n_kv_heads, c.head_dim, s.options.longest, c.window};
   if (s.options.cache == nullptr) return ops::attention(tape, turned, s.batch.docs, shape);
   const CacheIds& cache = *s.options.cache;
-  const auto l = static_cast<std::size_t>(layer);
-  return ops::attention_cached(tape, turned, cache.past, cache.k[l], cache.v[l], shape);
+  return ops::attention_paged(tape, turned, cache.segments,
+                              cache.pages[static_cast<std::size_t>(layer)], shape);
 }
 
 void tap(tensor::Tape& tape, const Shared& s, Id x) {

@@ -15,10 +15,11 @@ struct BatchIds {
   tensor::Id docs;       // i32: number of documents, their first tokens, T (ops/attention.h)
 };
 
-/// Keys and values of one document's past, [capacity, Hkv, D] a layer, in the compute type.
+/// Keys and values of sequences' pasts in pages, and the rows that go on from them
+/// (ops/attention.h).
 struct CacheIds {
-  tensor::Id past = tensor::kNone;  // i32 [1]
-  std::vector<tensor::Id> k, v;
+  tensor::Id segments = tensor::kNone;
+  std::vector<tensor::Id> pages;  // a layer
 };
 
 struct ForwardOptions {

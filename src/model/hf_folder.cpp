@@ -94,17 +94,6 @@ Status check_tensors(const TensorFiles& files, const ModelConfig& config,
   return {};
 }
 
-Status check_memory(Env& env, const ModelConfig& config, const std::string& path) {
-  const std::uint64_t need = static_cast<std::uint64_t>(config.n_params()) * sizeof(float);
-  const std::uint64_t have = env.available_memory_bytes();
-  if (have == 0 || need <= have) return {};
-  return base::resource_exhausted({.where = path,
-                                   .what = "the weights do not fit in memory",
-                                   .seen = base::bytes_text(need) + " as 32-bit floats",
-                                   .allowed = base::bytes_text(have) + " available",
-                                   .next = "free memory or use a smaller model"});
-}
-
 Status read_weight(const TensorFiles& files, const WeightSpec& spec, std::vector<float>& values) {
   values.resize(static_cast<std::size_t>(spec.shape.count()));
   const std::int64_t width = row_size(spec);
@@ -153,6 +142,17 @@ Result<ModelConfig> load_hf_config(Env& env, const std::string& folder) {
   BELAY_ASSIGN_OR_RETURN(ModelConfig config, parse_config(text, path));
   BELAY_RETURN_IF_ERROR(add_generation_ids(env, folder, config));
   return config;
+}
+
+Status check_weights_fit(Env& env, const ModelConfig& config, const std::string& path) {
+  const std::uint64_t need = static_cast<std::uint64_t>(config.n_params()) * sizeof(float);
+  const std::uint64_t have = env.available_memory_bytes();
+  if (have == 0 || need <= have) return {};
+  return base::resource_exhausted({.where = path,
+                                   .what = "the weights do not fit in memory",
+                                   .seen = base::bytes_text(need) + " as 32-bit floats",
+                                   .allowed = base::bytes_text(have) + " available",
+                                   .next = "free memory or use a smaller model"});
 }
 
 namespace {
@@ -240,7 +240,7 @@ class HfWeights final : public WeightSource {
 
 Result<LoadedModel> load_hf_folder(Env& env, const std::string& path) {
   BELAY_ASSIGN_OR_RETURN(const Opened opened, open_checked(env, path));
-  BELAY_RETURN_IF_ERROR(check_memory(env, opened.config, path));
+  BELAY_RETURN_IF_ERROR(check_weights_fit(env, opened.config, path));
   LoadedModel model;
   model.config = opened.config;
   model.weights.resize(opened.table.size());

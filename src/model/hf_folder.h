@@ -37,6 +37,9 @@ base::Result<std::unique_ptr<WeightSource>> open_hf_folder(base::Env& env, const
 /// The config alone (config.json and the end-of-text ids), without reading weights.
 base::Result<ModelConfig> load_hf_config(base::Env& env, const std::string& folder);
 
+/// Fails when the weights do not fit in memory as f32; `path` is what the message names.
+base::Status check_weights_fit(base::Env& env, const ModelConfig& config, const std::string& path);
+
 struct SaveOptions {
   tensor::DType dtype = tensor::DType::kF32;  // kF32 or kBF16, for all weights
   std::uint64_t max_shard_bytes = 5'000'000'000;

@@ -153,6 +153,16 @@ void Model::load(base::Context& ctx, const std::vector<std::vector<float>>& weig
   pack(ctx);
 }
 
+std::int64_t Model::product_bytes() const {
+  std::int64_t bytes = 0;
+  for (std::size_t i = 0; i < table_.size(); ++i) {
+    if (held_[i].forward < 0) continue;
+    const tensor::Shape packed = ops::packed_forward_shape(table_[i].shape[0], table_[i].shape[1]);
+    bytes += tensor::stored_bytes(held_[i].packed, packed.count());
+  }
+  return bytes;
+}
+
 View Model::master(std::size_t index) const {
   const std::int64_t at = held_[index].floats;
   return {at < 0 ? nullptr : masters() + at, table_[index].shape, DType::kF32};

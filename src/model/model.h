@@ -54,6 +54,8 @@ class Model {
   tensor::DType compute() const { return compute_; }
   bool trained() const { return trained_; }
   std::int64_t max_positions() const { return max_positions_; }
+  /// Of the matrices as a forward's products read them.
+  std::int64_t product_bytes() const;
 
   /// Without data where there is none: a matrix of a model for inference.
   tensor::View master(std::size_t index) const;

@@ -109,7 +109,7 @@ class Scorer {
         batch_.positions[i] =
             static_cast<std::int32_t>(std::min(static_cast<std::int64_t>(t), max_positions_ - 1));
       }
-      cache_->set_past(static_cast<std::int64_t>(begin));
+      cache_->set(static_cast<std::int64_t>(begin), batch_.n_tokens());
       exec_->replay();
       row.insert(row.end(), logprobs(), logprobs() + n);
     }

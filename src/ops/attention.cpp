@@ -1,7 +1,5 @@
 #include "ops/attention.h"
 
-#include <cstring>
-
 #include "ops/matmul.h"
 #include "ops/simd/dispatch.h"
 
@@ -33,6 +31,7 @@ simd::AttentionTask task_of(const AttentionShape& s, const tensor::View& qkv,
   a.ld = a.ld_kv = ld, a.ld_out = ld_out, a.ld_lse = lse ? lse.shape[1] : 0;
   a.n_queries = a.n_keys = end - begin;
   a.first_query = 0, a.group = group, a.head_dim = s.head_dim, a.scale = score_scale(s.head_dim);
+  a.window = s.window;
   return a;
 }
 
@@ -70,23 +69,24 @@ class Attention final : public tensor::Op {
   AttentionShape shape_;
 };
 
-class AttentionCached final : public tensor::Op {
+class AttentionPaged final : public tensor::Op {
  public:
-  explicit AttentionCached(const AttentionShape& shape) : shape_(shape) {}
-  std::string_view name() const override { return "attention (cached)"; }
-  // in: qkv, past, k_cache, v_cache.  out: o.
+  explicit AttentionPaged(const AttentionShape& shape) : shape_(shape) {}
+  std::string_view name() const override { return "attention (paged)"; }
+  // in: qkv, segments, pages.  out: o.
   void forward(const tensor::Call& c) const override {
-    ops::attention_cached(c.ctx, shape_, c.in[0], c.in[1], c.in[2], c.in[3], c.out[0], c.scratch);
+    ops::attention_paged(c.ctx, shape_, c.in[0], c.in[1], c.in[2], c.out[0], c.scratch);
   }
-  void backward(const tensor::Call&) const override {}  // caches carry no gradient
-  tensor::Cost forward_cost(const tensor::Call& c) const override {
-    const auto rows = static_cast<double>(c.out[0].count());
-    return {4 * rows * static_cast<double>(shape_.longest),
-            static_cast<double>(2 * c.in[2].bytes())};
+  void backward(const tensor::Call&) const override {}               // pages carry no gradient
+  tensor::Cost forward_cost(const tensor::Call& c) const override {  // of a past half as long
+    const auto past = static_cast<double>(shape_.longest) / 2;
+    const auto row_bytes = static_cast<double>(2 * shape_.n_kv_heads * shape_.head_dim *
+                                               tensor::dtype_bytes(c.in[0].dtype));
+    return {4 * static_cast<double>(c.out[0].count()) * past, past * row_bytes};
   }
   tensor::Cost backward_cost(const tensor::Call&) const override { return {}; }
   std::int64_t scratch_bytes(const tensor::Call& c) const override {
-    return attention_scratch(shape_, c.in[0].dtype, c.ctx.threads.size());
+    return attention_paged_scratch(shape_, c.ctx.threads.size());
   }
 
  private:
@@ -137,29 +137,35 @@ void attention_backward(base::Context& ctx, const AttentionShape& s, const tenso
       });
 }
 
-void attention_cached(base::Context& ctx, const AttentionShape& s, const tensor::View& qkv,
-                      const tensor::View& past, const tensor::View& k_cache,
-                      const tensor::View& v_cache, const tensor::View& out, std::byte* scratch) {
-  const auto run = simd::kernels(ctx.isa).attention_forward[type_index(qkv.dtype)];
-  const std::int64_t before = past.i32()[0], rows = qkv.shape[0],
-                     bytes = tensor::dtype_bytes(qkv.dtype);
-  const std::int64_t row_bytes = s.n_kv_heads * s.head_dim * bytes, ld_bytes = qkv.shape[1] * bytes;
-  auto* k = static_cast<std::byte*>(k_cache.data);
-  auto* v = static_cast<std::byte*>(v_cache.data);
-  for (std::int64_t r = 0; r < rows; ++r) {
-    const auto* from =
-        static_cast<const std::byte*>(qkv.data) + r * ld_bytes + s.n_heads * s.head_dim * bytes;
-    std::memcpy(k + (before + r) * row_bytes, from, static_cast<std::size_t>(row_bytes));
-    std::memcpy(v + (before + r) * row_bytes, from + row_bytes,
-                static_cast<std::size_t>(row_bytes));
-  }
-  ctx.threads.parallel(s.n_kv_heads, [&](std::int64_t h, int worker) {
-    simd::AttentionTask a = task_of(s, qkv, out, {}, 0, rows, h);
-    a.k = k + h * s.head_dim * bytes;
-    a.v = v + h * s.head_dim * bytes;
-    a.ld_kv = s.n_kv_heads * s.head_dim;
-    a.n_keys = before + rows, a.first_query = before;
-    a.scratch = scratch + worker * task_scratch(s, qkv.dtype);
+std::int64_t page_words(std::int64_t n_kv_heads, std::int64_t head_dim, tensor::DType dtype) {
+  const std::int64_t bytes = tensor::dtype_bytes(dtype);
+  return n_kv_heads *
+         (simd::page_key_words(head_dim, bytes) + simd::page_value_words(head_dim, bytes));
+}
+
+std::int64_t attention_paged_scratch(const AttentionShape& s, int n_threads) {
+  return n_threads * round_up(simd::paged_scratch(s.head_dim), 64);
+}
+
+void attention_paged(base::Context& ctx, const AttentionShape& s, const tensor::View& qkv,
+                     const tensor::View& segments, const tensor::View& pages,
+                     const tensor::View& out, std::byte* scratch) {
+  static_assert(kPageTokens == simd::kKeyBlock && sizeof(Segment) == 4 * sizeof(std::int32_t));
+  const auto run = simd::kernels(ctx.isa).attention_paged[type_index(qkv.dtype)];
+  const std::int32_t* memory = segments.i32();
+  const auto* list = reinterpret_cast<const Segment*>(memory + 1);
+  const std::int64_t bytes = tensor::dtype_bytes(qkv.dtype);
+  const std::int64_t key_words = simd::page_key_words(s.head_dim, bytes);
+  const std::int64_t head_words = key_words + simd::page_value_words(s.head_dim, bytes);
+  ctx.threads.parallel(memory[0] * s.n_kv_heads, [&](std::int64_t i, int worker) {
+    const Segment& segment = list[i / s.n_kv_heads];
+    const std::int64_t h = i % s.n_kv_heads;
+    simd::AttentionTask a = task_of(s, qkv, out, {}, segment.row, segment.row + segment.n_rows, h);
+    a.first_query = segment.past, a.n_keys = segment.past + segment.n_rows;
+    a.page_keys = pages.i32() + h * head_words,
+    a.page_values = pages.i32() + h * head_words + key_words;
+    a.page_words = pages.shape[1], a.pages = memory + segment.table;
+    a.scratch = scratch + worker * round_up(simd::paged_scratch(s.head_dim), 64);
     run(a);
   });
 }
@@ -173,11 +179,11 @@ tensor::Id attention(tensor::Tape& tape, tensor::Id qkv, tensor::Id docs, const 
   return out;
 }
 
-tensor::Id attention_cached(tensor::Tape& tape, tensor::Id qkv, tensor::Id past, tensor::Id k_cache,
-                            tensor::Id v_cache, const AttentionShape& s) {
+tensor::Id attention_paged(tensor::Tape& tape, tensor::Id qkv, tensor::Id segments,
+                           tensor::Id pages, const AttentionShape& s) {
   const tensor::Value& v = tape.value(qkv);
   const tensor::Id out = tape.make({v.shape[0], s.n_heads * s.head_dim}, v.dtype);
-  tape.call(std::make_shared<AttentionCached>(s), {qkv, past, k_cache, v_cache}, {out});
+  tape.call(std::make_shared<AttentionPaged>(s), {qkv, segments, pages}, {out});
   return out;
 }
 

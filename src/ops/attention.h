@@ -17,7 +17,8 @@ namespace belay::ops {
 
 struct AttentionShape {
   std::int64_t n_heads, n_kv_heads, head_dim;
-  std::int64_t longest;  // tokens of the longest document that will be seen (sizes scratch)
+  std::int64_t longest;     // tokens of the longest document that will be seen (sizes scratch)
+  std::int64_t window = 0;  // > 0: a token sees itself and the window - 1 before it
 };
 
 /// qkv: [T, (H + 2 Hkv) D], turned; docs: i32 [n + 1, ...]: docs[0] = n documents, then their first
@@ -29,39 +30,60 @@ void attention_backward(base::Context& ctx, const AttentionShape& s, const tenso
                         const tensor::View& docs, const tensor::View& out, const tensor::View& lse,
                         const tensor::View& d_out, const tensor::View& d_qkv, std::byte* scratch);
 
-/// One document in pieces: qkv holds the queries (and new keys) of positions past .. past + T - 1;
-/// their keys and values are appended to the caches [capacity, Hkv, D] (compute type), then
-/// attended to. past: i32 [1], past + T <= capacity = longest.
-void attention_cached(base::Context& ctx, const AttentionShape& s, const tensor::View& qkv,
-                      const tensor::View& past, const tensor::View& k_cache,
-                      const tensor::View& v_cache, const tensor::View& out, std::byte* scratch);
+/// Positions of a page of keys and values: one block of attention.
+constexpr std::int64_t kPageTokens = 64;
+/// 32-bit words of one layer of a page: keys and values of every head, packed as products read
+/// them.
+std::int64_t page_words(std::int64_t n_kv_heads, std::int64_t head_dim, tensor::DType dtype);
+
+/// Rows of a batch that continue one sequence: rows [row, row + n_rows) stand at positions past,
+/// past + 1, ... `table`: where the sequence's page numbers begin, in i32s of the same memory.
+struct Segment {
+  std::int32_t row, n_rows, past, table;
+};
+
+/// Sequences of which `pages` holds the past, each in pages of its own table. qkv [T, (H + 2 Hkv)
+/// D]: queries and their new keys and values, which are put into the pages and attended to as well.
+/// segments: i32, their number, the Segments, and page numbers; pages: i32 [n, page_words()]; out:
+/// [T, H D], of which rows without a segment stay as they are. Pages of two segments are the same
+/// only before the past of both.
+void attention_paged(base::Context& ctx, const AttentionShape& s, const tensor::View& qkv,
+                     const tensor::View& segments, const tensor::View& pages,
+                     const tensor::View& out, std::byte* scratch);
 
 std::int64_t attention_scratch(const AttentionShape& s, tensor::DType dtype, int n_threads);
+std::int64_t attention_paged_scratch(const AttentionShape& s, int n_threads);
 
 /// Records attention over packed documents; returns out.
 tensor::Id attention(tensor::Tape& tape, tensor::Id qkv, tensor::Id docs, const AttentionShape& s);
-/// Records attention against caches.
-tensor::Id attention_cached(tensor::Tape& tape, tensor::Id qkv, tensor::Id past, tensor::Id k_cache,
-                            tensor::Id v_cache, const AttentionShape& s);
+/// Records attention against pages.
+tensor::Id attention_paged(tensor::Tape& tape, tensor::Id qkv, tensor::Id segments,
+                           tensor::Id pages, const AttentionShape& s);
 
 /// The slow twin of one query head over one document: q, k, v, o: [T, D].
 template <class R>
-void attention_reference(const R* q, const R* k, const R* v, R* o, std::int64_t T, std::int64_t D) {
+void attention_reference(const R* q, const R* k, const R* v, R* o, std::int64_t T, std::int64_t D,
+                         std::int64_t window = 0) {
   using std::exp, std::real;
   for (std::int64_t t = 0; t < T; ++t) {
+    const std::int64_t first = window > 0 ? std::max<std::int64_t>(0, t - window + 1) : 0;
     std::vector<R> p(static_cast<std::size_t>(t + 1));
     double top = -INFINITY;
-    for (std::int64_t j = 0; j <= t; ++j) {
+    for (std::int64_t j = first; j <= t; ++j) {
       R s = 0;
       for (std::int64_t i = 0; i < D; ++i) s += q[t * D + i] * k[j * D + i];
       p[static_cast<std::size_t>(j)] = s / R(std::sqrt(static_cast<double>(D)));
       top = std::max(top, static_cast<double>(real(p[static_cast<std::size_t>(j)])));
     }
     R sum = 0;
-    for (R& s : p) sum += s = exp(s - R(top));
+    for (std::int64_t j = first; j <= t; ++j) {
+      R& s = p[static_cast<std::size_t>(j)];
+      sum += s = exp(s - R(top));
+    }
     for (std::int64_t i = 0; i < D; ++i) {
       R acc = 0;
-      for (std::int64_t j = 0; j <= t; ++j) acc += p[static_cast<std::size_t>(j)] * v[j * D + i];
+      for (std::int64_t j = first; j <= t; ++j)
+        acc += p[static_cast<std::size_t>(j)] * v[j * D + i];
       o[t * D + i] = acc / sum;
     }
   }

@@ -1,5 +1,6 @@
 #include "ops/output_head.h"
 
+#include "base/status.h"
 #include "ops/matmul.h"
 #include "ops/quantized.h"
 #include "ops/simd/dispatch.h"
@@ -254,6 +255,23 @@ void logits(base::Context& ctx, const View& h, const View& forward, const View& 
                  .ldx = width,
                  .ldy = vocab,
                  .scratch = scratch});
+}
+
+Softmax softmax(base::Context& ctx, std::span<const float> logits, float scale, std::span<float> e,
+                std::span<float> sums) {
+  BELAY_CHECK(e.size() == logits.size() && sums.size() >= softmax_blocks(logits.size()),
+              "room for the row");
+  static_assert(kSoftmaxBlock == simd::kSoftmaxBlock);
+  Softmax result;
+  result.scale = scale;
+  simd::kernels(ctx.isa).softmax_row({.logits = logits.data(),
+                                      .n = static_cast<simd::Index>(logits.size()),
+                                      .scale = scale,
+                                      .e = e.data(),
+                                      .sums = sums.data(),
+                                      .most = &result.most,
+                                      .log_sum = &result.log_sum});
+  return result;
 }
 
 Loss cross_entropy(tensor::Tape& tape, tensor::Id h, const Matrix& head, tensor::Id targets,

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <complex>
+#include <span>
 #include <vector>
 
 #include "ops/linear.h"
@@ -48,6 +49,23 @@ std::int64_t output_head_scratch(std::int64_t rows, std::int64_t vocab, std::int
 /// multiply_scratch() bytes, where forward is quantized.
 void logits(base::Context& ctx, const tensor::View& h, const tensor::View& forward,
             const tensor::View& out, std::byte* scratch = nullptr);
+
+constexpr std::size_t kSoftmaxBlock = 256;
+constexpr std::size_t softmax_blocks(std::size_t n) {
+  return (n + kSoftmaxBlock - 1) / kSoftmaxBlock;
+}
+/// The distribution of one row at a temperature: scale = 1 / temperature.
+struct Softmax {
+  float scale = 1, most = 0;  // most = max scale z
+  double log_sum = 0;         // of e
+  /// log p of the id whose logit is z; at scale 1 the bits that training and scoring compute.
+  float logprob(float z) const {
+    return static_cast<float>(static_cast<double>(z * scale) - static_cast<double>(most) - log_sum);
+  }
+};
+/// e[i] = exp(scale z[i] - most); sums: of every kSoftmaxBlock numbers of e.
+Softmax softmax(base::Context& ctx, std::span<const float> logits, float scale, std::span<float> e,
+                std::span<float> sums);
 
 struct Loss {
   tensor::Id loss, logprob;  // f32 [1], f32 [T]

@@ -36,11 +36,12 @@ std::int64_t Exec::measure(base::Context& ctx, const Tape& tape) {
   return plan_memory(tape, scratch_of(ctx, tape)).arena_bytes;
 }
 
-Exec::Exec(base::Context& ctx, Tape tape)
+Exec::Exec(base::Context& ctx, Tape tape, std::byte* arena)
     : ctx_(ctx),
       tape_(std::move(tape)),
       plan_(plan_memory(tape_, scratch_of(ctx, tape_))),
-      arena_(plan_.arena_bytes) {
+      own_(arena == nullptr ? plan_.arena_bytes : 0),
+      arena_(arena == nullptr ? own_.data() : arena) {
   for (const Node& n : tape_.nodes()) {
     Bound b;
     b.in = resolve(n.in);
@@ -71,14 +72,14 @@ std::vector<View> Exec::resolve(const std::vector<Id>& ids) const {
 View Exec::view(Id id) const {
   const Value& v = tape_.value(id);
   const std::int64_t offset = plan_.offset[static_cast<std::size_t>(id)];
-  void* data = v.is_external ? v.external : offset < 0 ? nullptr : arena_.data() + offset;
+  void* data = v.is_external ? v.external : offset < 0 ? nullptr : arena_ + offset;
   return {data, v.shape, v.dtype};
 }
 
 View Exec::grad(Id id) const { return tape_.grad(id) == kNone ? View{} : view(tape_.grad(id)); }
 
 void Exec::replay(bool add_weight_grads) {
-  std::byte* scratch = arena_.data() + plan_.scratch_offset;
+  std::byte* scratch = arena_ + plan_.scratch_offset;
   for (std::size_t i = 0; i < bound_.size(); ++i) {
     const Node& n = tape_.nodes()[i];
     Bound& b = bound_[i];

@@ -22,8 +22,9 @@ struct ProfileRow {
 
 class Exec {
  public:
-  /// Plans and takes the arena. The tape must not change afterwards.
-  Exec(base::Context& ctx, Tape tape);
+  /// Plans and takes the arena, or uses `arena`, which holds measure() bytes and which tapes may
+  /// share that run one after the other. The tape must not change afterwards.
+  Exec(base::Context& ctx, Tape tape, std::byte* arena = nullptr);
 
   /// Runs every node once. add_weight_grads: weight gradients are added to what they hold (a
   /// further micro-batch), else the first writer overwrites them.
@@ -55,7 +56,8 @@ class Exec {
   base::Context& ctx_;
   Tape tape_;
   Plan plan_;
-  base::Buffer arena_;
+  base::Buffer own_;
+  std::byte* arena_;
   std::vector<Bound> bound_;
   bool profiling_ = false;
 };

@@ -12,7 +12,7 @@ struct Named {
   std::string_view regex;
 };
 
-constexpr std::array<Named, 5> kNamed = {{
+constexpr std::array<Named, 7> kNamed = {{
     {Split::kNone, "none", ""},
     {Split::kGpt2, "gpt2",
      R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)"},
@@ -28,6 +28,12 @@ constexpr std::array<Named, 5> kNamed = {{
      R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
      R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
+    {Split::kDigits, "digits",
+     "\\p{N}\x1F"
+     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)"},
+    {Split::kDeepSeekCoder, "deepseek-coder",
+     "[\r\n]\x1F\\s?\\p{L}+\x1F\\s?\\p{P}+\x1F"
+     "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+\x1F\\p{N}"},
 }};
 
 /// Other spellings of the same expressions.

@@ -15,18 +15,23 @@
 namespace belay::text {
 
 enum class Split : std::uint8_t {
-  kNone,    // the whole text is one piece
-  kGpt2,    // GPT-2, r50k, p50k
-  kCl100k,  // GPT-4, Llama 3: numbers in threes
-  kQwen2,   // Qwen 2, 2.5 and 3: the same with single digits
-  kO200k,   // GPT-4o: words also end where a capital follows a small letter
+  kNone,           // the whole text is one piece
+  kGpt2,           // GPT-2, r50k, p50k
+  kCl100k,         // GPT-4, Llama 3: numbers in threes
+  kQwen2,          // Qwen 2, 2.5 and 3: the same with single digits
+  kO200k,          // GPT-4o: words also end where a capital follows a small letter
+  kDigits,         // SmolLM, StarCoder, Refact, Command R: single digits, then GPT-2
+  kDeepSeekCoder,  // five expressions, one after another: line ends, words, punctuation, East Asian
+                   // scripts, digits
 };
 
 /// "gpt2", "cl100k", ... and back; kNone is "none".
 std::string_view split_name(Split split);
 std::optional<Split> split_of_name(std::string_view name);
-/// The expression, as tokenizer.json files have it; empty for kNone.
+/// The expression, as tokenizer.json files have it; empty for kNone. Several that
+/// split one after another have kNextRegex between them.
 std::string_view split_regex(Split split);
+inline constexpr char kNextRegex = '\x1F';
 std::optional<Split> split_of_regex(std::string_view regex);
 
 /// The last place in `text` where any text that goes on after it splits as it would alone: between
@@ -57,7 +62,8 @@ class Splitter {
   const char* piece_end(const char* p) const {
     const Char c = at(p);
     if constexpr (kSplit == Split::kNone) return end_;
-    if constexpr (kSplit == Split::kGpt2) return gpt2(p, c);
+    if constexpr (kSplit == Split::kGpt2 || kSplit == Split::kDigits) return gpt2(p, c);
+    if constexpr (kSplit == Split::kDeepSeekCoder) return deepseek_coder(p, c);
     if constexpr (kSplit == Split::kO200k) return o200k(p, c);
     return cl100k(p, c);
   }
@@ -134,7 +140,8 @@ class Splitter {
     return p;
   }
 
-  /// \s*[\r\n]+ (with lines), \s+(?!\S), \s+ in this order; p is white space.
+  /// \s*[\r\n]+ (with lines), \s+(?!\S), \s+ in this order; p is white space. With kDigits the text
+  /// ends, for this, before a number.
   const char* white_space(const char* p, Char c, bool lines) const {
     const char* after_newline = nullptr;
     const char* last = p;  // where the run's last character begins
@@ -145,6 +152,7 @@ class Splitter {
       if (c.of == kNewline) after_newline = q;
       if (q == end_) break;
       c = at(q);
+      if (kSplit == Split::kDigits && c.of == kNumber) return q;
       if (!is_space(c.of)) break;
     }
     if (lines && after_newline != nullptr) return after_newline;
@@ -158,12 +166,13 @@ class Splitter {
     const char* q = p;
     if (*p == ' ' && p + 1 < end_) {
       const Char next = at(p + 1);
-      if (!is_space(next.of)) {
+      if (!is_space(next.of) && (kSplit == Split::kGpt2 || next.of != kNumber)) {
         ++q;
         c = next;
       }
     }
     if (is_letter(c.of)) return skip_letters(q);
+    if (kSplit == Split::kDigits && c.of == kNumber) return p + c.size;
     if (c.of == kNumber) return skip(q, [](std::uint8_t x) { return x == kNumber; });
     if (is_symbol(c.of)) return skip(q, is_symbol);
     return white_space(p, c, false);
@@ -242,6 +251,37 @@ class Splitter {
     return no_word(p, c);
   }
 
+  static bool is_east_asian(std::uint32_t code) {  // [\x{800}-\x{9FA5}\x{AC00}-\x{D7FF}]
+    return (code >= 0x800 && code <= 0x9FA5) || (code >= 0xAC00 && code <= 0xD7FF);
+  }
+
+  bool is_punctuation_at(const char* p, Char c) const {
+    return c.of == kOther && is_punctuation(decode_utf8(p, end_).code);
+  }
+
+  /// A white space and letters, a white space and punctuation, or what lies between such pieces;
+  /// within each, characters of East Asian scripts apart.
+  const char* deepseek_coder(const char* p, Char c) const {
+    if (c.of == kNewline || c.of == kNumber) return p + c.size;
+    enum { kWord, kPunctuation, kRest };
+    const auto kind_at = [&](const char* q, Char of) {
+      return is_letter(of.of) ? kWord : is_punctuation_at(q, of) ? kPunctuation : kRest;
+    };
+    const auto head_kind = [&](const char* q, Char of) {  // what a piece that begins here is
+      if (of.of != kSpace || q + of.size == end_) return kind_at(q, of);
+      return kind_at(q + of.size, at(q + of.size));
+    };
+    const auto kind = head_kind(p, c);
+    const bool east_asian = is_east_asian(decode_utf8(p, end_).code);
+    for (const char* q = p + c.size; q < end_; q += c.size) {
+      c = at(q);
+      if (c.of == kNewline || c.of == kNumber) return q;
+      if (is_east_asian(decode_utf8(q, end_).code) != east_asian) return q;
+      if ((kind == kRest ? head_kind(q, c) : kind_at(q, c)) != kind) return q;
+    }
+    return end_;
+  }
+
   const char* contraction_after(const char* p) const { return p < end_ ? contraction(p, true) : p; }
 
   const ClassTable& table_;
@@ -271,6 +311,8 @@ void for_each_piece(Split split, std::string_view text, Visit&& visit) {
     case Split::kCl100k: return internal::visit_pieces<Split::kCl100k>(text, visit);
     case Split::kQwen2: return internal::visit_pieces<Split::kQwen2>(text, visit);
     case Split::kO200k: return internal::visit_pieces<Split::kO200k>(text, visit);
+    case Split::kDigits: return internal::visit_pieces<Split::kDigits>(text, visit);
+    case Split::kDeepSeekCoder: return internal::visit_pieces<Split::kDeepSeekCoder>(text, visit);
   }
 }
 

@@ -28,18 +28,21 @@ struct Tokenizer::Impl {
   std::int64_t n_merges = 0;
   std::vector<Merge> merge_list;  // to be saved; empty where source_json is
   std::array<std::uint32_t, 256> byte_id{};
+  bool lacks_bytes = false;  // some that no text holds have no token, and are left out
   std::optional<std::int32_t> end_of_text;
   /// The special tokens by their first byte, the longest first.
   std::array<std::vector<const SpecialToken*>, 256> special_by_byte;
+  bool some_always = false;
   std::uint64_t fingerprint = 0;
   mutable ScratchPool scratch;
 
   void encode(std::string_view text, std::vector<std::int32_t>& out) const;
+  void encode_with(bool all_specials, std::string_view text, std::vector<std::int32_t>& out) const;
   void encode_piece(const char* p, const char* e, EncodeScratch& scratch,
                     std::vector<std::int32_t>& out) const;
   void characters(std::string_view piece, std::vector<std::uint32_t>& ids) const;
   std::string normalized(std::string_view text) const;
-  const SpecialToken* special_at(std::string_view text, std::size_t at) const;
+  const SpecialToken* special_at(std::string_view text, std::size_t at, bool all) const;
 };
 
 namespace {
@@ -106,7 +109,8 @@ std::uint64_t fingerprint_of(const TokenizerSpec& spec) {
   hash.update(std::as_bytes(std::span(spec.merges)));
   for (const SpecialToken& s : spec.specials) {
     add(s.content);
-    add(std::to_string(s.id) + (s.lstrip ? "l" : "") + (s.rstrip ? "r" : ""));
+    add(std::to_string(s.id) + (s.lstrip ? "l" : "") + (s.rstrip ? "r" : "") +
+        (s.always ? "a" : ""));
   }
   for (const auto& list : {spec.replaces, spec.decode_replaces}) {
     add("replaces");
@@ -182,7 +186,10 @@ Result<Tokenizer> Tokenizer::make(TokenizerSpec spec, const std::string& name) {
     const char byte[] = {static_cast<char>(b)};
     const std::int32_t id = impl->tokens.find(spec.byte_level ? std::string_view(byte, 1)
                                                               : std::string_view(fallback, 6));
-    if (id < 0 && spec.byte_level) {
+    // StarCoder's has none for what begins the characters from U+40000 on, either.
+    const bool in_texts = b != 0xC0 && b != 0xC1 && b < 0xF1;
+    impl->lacks_bytes = impl->lacks_bytes || (id < 0 && spec.byte_level);
+    if (id < 0 && spec.byte_level && in_texts) {
       return base::corrupt(
           {.where = name + ": vocabulary", .what = "has no token for byte " + std::to_string(b)});
     }
@@ -199,6 +206,7 @@ Result<Tokenizer> Tokenizer::make(TokenizerSpec spec, const std::string& name) {
   std::vector<Merge>().swap(impl->spec.merges);
   for (const SpecialToken& s : impl->spec.specials) {
     impl->special_by_byte[static_cast<std::uint8_t>(s.content[0])].push_back(&s);
+    impl->some_always = impl->some_always || s.always;
   }
   for (auto& list : impl->special_by_byte) {
     std::sort(list.begin(), list.end(), [](const SpecialToken* a, const SpecialToken* b) {
@@ -211,9 +219,14 @@ Result<Tokenizer> Tokenizer::make(TokenizerSpec spec, const std::string& name) {
 
 Tokenizer::Tokenizer(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
 
-TokenizerSpec Tokenizer::saved_spec() const {
+TokenizerSpec Tokenizer::spec() const {
   TokenizerSpec spec = impl_->spec;
-  if (!spec.source_json.empty()) return spec;
+  if (!spec.source_json.empty()) {  // it was read before, and did not fail then
+    TokenizerSpec again = parse_tokenizer_json(spec.source_json, "tokenizer.json").value();
+    spec.tokens = std::move(again.tokens);
+    spec.merges = std::move(again.merges);
+    return spec;
+  }
   for (std::int64_t id = 0; id < vocab_size(); ++id) {
     spec.tokens.emplace_back(impl_->tokens.at(static_cast<std::int32_t>(id)));
   }
@@ -225,6 +238,9 @@ std::int64_t Tokenizer::vocab_size() const {
   return static_cast<std::int64_t>(impl_->tokens.size());
 }
 std::optional<std::int32_t> Tokenizer::end_of_text() const { return impl_->end_of_text; }
+std::string_view Tokenizer::bos_token() const { return impl_->spec.begin_of_text; }
+std::string_view Tokenizer::eos_token() const { return impl_->spec.end_of_text; }
+std::string_view Tokenizer::chat_template() const { return impl_->spec.chat_template; }
 std::span<const std::int32_t> Tokenizer::template_prefix() const { return impl_->spec.prefix; }
 std::span<const std::int32_t> Tokenizer::template_suffix() const { return impl_->spec.suffix; }
 std::span<const SpecialToken> Tokenizer::special_tokens() const { return impl_->spec.specials; }
@@ -245,15 +261,22 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids) const {
 }
 
 void Tokenizer::encode(std::string_view utf8, std::vector<std::int32_t>& out) const {
+  if (impl_->some_always) return impl_->encode_with(false, utf8, out);
   impl_->encode(utf8, out);
 }
 
 std::vector<std::int32_t> Tokenizer::encode_with_special(std::string_view utf8) const {
   std::vector<std::int32_t> out;
+  impl_->encode_with(true, utf8, out);
+  return out;
+}
+
+void Tokenizer::Impl::encode_with(bool all_specials, std::string_view utf8,
+                                  std::vector<std::int32_t>& out) const {
   const ClassTable& table = ClassTable::get();
   std::size_t begin = 0;
   for (std::size_t at = 0; at < utf8.size();) {
-    const SpecialToken* special = impl_->special_at(utf8, at);
+    const SpecialToken* special = special_at(utf8, at, all_specials);
     if (special == nullptr) {
       ++at;
       continue;
@@ -263,14 +286,13 @@ std::vector<std::int32_t> Tokenizer::encode_with_special(std::string_view utf8) 
     };
     std::size_t end = at;
     while (special->lstrip && end > begin && space_at(end - 1)) --end;
-    impl_->encode(utf8.substr(begin, end - begin), out);
+    encode(utf8.substr(begin, end - begin), out);
     out.push_back(special->id);
     begin = at + special->content.size();
     while (special->rstrip && begin < utf8.size() && space_at(begin)) ++begin;
     at = begin;
   }
-  impl_->encode(utf8.substr(begin), out);
-  return out;
+  encode(utf8.substr(begin), out);
 }
 
 std::size_t Tokenizer::safe_cut(std::string_view text) const {
@@ -292,9 +314,10 @@ std::size_t Tokenizer::safe_cut(std::string_view text) const {
   return cut;
 }
 
-const SpecialToken* Tokenizer::Impl::special_at(std::string_view text, std::size_t at) const {
+const SpecialToken* Tokenizer::Impl::special_at(std::string_view text, std::size_t at,
+                                                bool all) const {
   for (const SpecialToken* s : special_by_byte[static_cast<std::uint8_t>(text[at])]) {
-    if (text.substr(at).starts_with(s->content)) return s;
+    if ((all || s->always) && text.substr(at).starts_with(s->content)) return s;
   }
   return nullptr;
 }
@@ -343,6 +366,7 @@ void Tokenizer::Impl::encode_piece(const char* p, const char* e, EncodeScratch& 
     if (spec.byte_level) {
       s.ids.resize(piece.size());
       s.ids.resize(chars.symbols(p, e, s.ids.data()));
+      if (lacks_bytes) std::erase(s.ids, kNoToken);
     } else {
       characters(piece, s.ids);
     }

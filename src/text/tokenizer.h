@@ -28,12 +28,14 @@ struct SpecialToken {
   std::int32_t id = 0;
   bool special = true;                  // false: an added word, as "<think>" of Qwen 3
   bool lstrip = false, rstrip = false;  // takes the white space before, after it
+  bool always = false;  // its text becomes its id in encode, too (words of GGUF files)
 };
 
 class Tokenizer {
  public:
-  /// From a tokenizer.json, a folder that holds one (beside it tokenizer_config.json is read), or a
-  /// rank file of tiktoken whose name says which (cl100k_base.tiktoken). The content is not
+  /// From a tokenizer.json, a folder that holds one (beside it tokenizer_config.json is read), a
+  /// GGUF file (text/ggml_vocabulary.h), or a rank file of tiktoken whose name says which
+  /// (cl100k_base.tiktoken). The content is not
   /// trusted: what breaks the format is kCorrupt, what we cannot encode exactly is kUnsupported,
   /// each with the field.
   static base::Result<Tokenizer> load(base::Env& env, const std::string& path);
@@ -52,6 +54,10 @@ class Tokenizer {
   std::int64_t vocab_size() const;
   /// The id that parts documents: "<|endoftext|>", else the eos_token of tokenizer_config.json.
   std::optional<std::int32_t> end_of_text() const;
+  /// Contents of bos_token and eos_token, and the source of the chat template; empty when unknown.
+  std::string_view bos_token() const;
+  std::string_view eos_token() const;
+  std::string_view chat_template() const;
   /// What the tokenizer's template puts before and after a text ("<s>" of Llama 2); encode does
   /// not.
   std::span<const std::int32_t> template_prefix() const;
@@ -59,8 +65,9 @@ class Tokenizer {
   /// By ascending id.
   std::span<const SpecialToken> special_tokens() const;
 
-  /// Appends the ids of a text. The text is never searched for special tokens. Bytes that are not
-  /// UTF-8 count as symbols of their own where the vocabulary is made of bytes.
+  /// Appends the ids of a text. The text is searched for no special tokens but those that are
+  /// `always` found. Bytes that are not UTF-8 count as symbols of their own where the vocabulary is
+  /// made of bytes.
   void encode(std::string_view utf8, std::vector<std::int32_t>& out) const;
   /// The same, but the text of a special token becomes its id.
   std::vector<std::int32_t> encode_with_special(std::string_view utf8) const;
@@ -80,11 +87,12 @@ class Tokenizer {
   std::string_view split_name() const;
   std::int64_t n_merges() const;
 
+  /// The parts again. What was read from a tokenizer.json is read once more.
+  TokenizerSpec spec() const;
+
  private:
   struct Impl;
   explicit Tokenizer(std::shared_ptr<const Impl> impl);
-  /// The parts, tokens and merges again among them where they are needed to write the files.
-  TokenizerSpec saved_spec() const;
   std::shared_ptr<const Impl> impl_;
 };
 

@@ -1,5 +1,7 @@
 // Tokenizers from files and to files.
 #include "base/json.h"
+#include "store/gguf.h"
+#include "text/ggml_vocabulary.h"
 #include "text/tokenizer.h"
 #include "text/tokenizer_spec.h"
 
@@ -19,6 +21,12 @@ Result<Tokenizer> Tokenizer::load(base::Env& env, const std::string& path) {
     return base::not_found({.where = path,
                             .what = "holds no tokenizer.json",
                             .next = "belay tokenizer train makes one"});
+  }
+  if (file.ends_with(".gguf")) {
+    BELAY_ASSIGN_OR_RETURN(const store::GgufFile gguf, store::GgufFile::open(env, file));
+    BELAY_ASSIGN_OR_RETURN(const GgmlVocabulary vocabulary, read_ggml_vocabulary(gguf));
+    BELAY_ASSIGN_OR_RETURN(TokenizerSpec spec, spec_of_ggml(vocabulary, file));
+    return make(std::move(spec), file);
   }
   BELAY_ASSIGN_OR_RETURN(const std::string text, env.read_file(file, kMaxFile));
   if (file.ends_with(".tiktoken")) {
@@ -46,7 +54,7 @@ Tokenizer Tokenizer::bytes() {
 }
 
 Status Tokenizer::save(base::Env& env, const std::string& folder) const {
-  const TokenizerSpec spec = saved_spec();
+  const TokenizerSpec spec = this->spec();
   BELAY_RETURN_IF_ERROR(env.create_dirs(folder));
   BELAY_RETURN_IF_ERROR(base::write_file_atomic(
       env, base::join_path(folder, "tokenizer_config.json"),

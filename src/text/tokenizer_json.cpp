@@ -81,51 +81,62 @@ Status read_normalizer(const JsonReader& root, TokenizerSpec& spec) {
   return {};
 }
 
-Status read_split(const JsonReader& step, TokenizerSpec& spec) {
-  BELAY_ASSIGN_OR_RETURN(const JsonReader pattern, step.require_object("pattern"));
-  BELAY_ASSIGN_OR_RETURN(const std::string regex, pattern.require_string("Regex"));
-  BELAY_ASSIGN_OR_RETURN(const std::string behavior, step.require_string("behavior"));
-  BELAY_ASSIGN_OR_RETURN(const bool invert, step.optional_bool("invert", false));
-  // The expressions match every character, so that these two say the same.
-  if (!(behavior == "Isolated" && !invert) && !(behavior == "Removed" && invert)) {
-    return step.error(Code::kUnsupported, "behavior", "is not supported", "\"Isolated\"");
+/// Adds the expression of a Split or Digits to those before it.
+Status read_split(const JsonReader& step, std::string_view type, std::string& regexes) {
+  std::string regex = "\\p{N}";
+  if (type == "Digits") {
+    BELAY_ASSIGN_OR_RETURN(const bool each, step.optional_bool("individual_digits", false));
+    if (!each) {
+      return step.error(Code::kUnsupported, "individual_digits", "is not supported", "true");
+    }
+  } else {
+    BELAY_ASSIGN_OR_RETURN(const JsonReader pattern, step.require_object("pattern"));
+    BELAY_ASSIGN_OR_RETURN(regex, pattern.require_string("Regex"));
+    BELAY_ASSIGN_OR_RETURN(const std::string behavior, step.require_string("behavior"));
+    BELAY_ASSIGN_OR_RETURN(const bool invert, step.optional_bool("invert", false));
+    // Where an expression matches every character, these two say the same.
+    const bool removed = behavior == "Removed" && invert && split_of_regex(regex).has_value();
+    if (!(behavior == "Isolated" && !invert) && !removed) {
+      return step.error(Code::kUnsupported, "behavior", "is not supported", "\"Isolated\"");
+    }
   }
-  const auto split = split_of_regex(regex);
-  if (!split) {
-    return pattern.error(Code::kUnsupported, "Regex", "is an expression that is not known",
-                         "those of GPT-2, cl100k, o200k, Llama 3, Qwen 2 and 3");
-  }
-  if (spec.split != Split::kNone) {
-    return step.error(Code::kUnsupported, "type", "is a second Split", "one");
-  }
-  spec.split = *split;
+  if (!regexes.empty()) regexes += kNextRegex;
+  regexes += regex;
   return {};
 }
 
 Status read_pre_tokenizer(const JsonReader& root, TokenizerSpec& spec) {
   BELAY_ASSIGN_OR_RETURN(const auto list, steps(root, "pre_tokenizer", "pretokenizers"));
   spec.byte_level = false;
+  std::string regexes;
   for (const JsonReader& step : list) {
     BELAY_ASSIGN_OR_RETURN(const std::string type, step.require_string("type"));
-    if (type == "Split" && !spec.byte_level) {
-      BELAY_RETURN_IF_ERROR(read_split(step, spec));
+    if ((type == "Split" || type == "Digits") && !spec.byte_level) {
+      BELAY_RETURN_IF_ERROR(read_split(step, type, regexes));
     } else if (type == "ByteLevel" && !spec.byte_level) {
       spec.byte_level = true;
       BELAY_ASSIGN_OR_RETURN(spec.add_prefix_space, step.optional_bool("add_prefix_space", true));
       BELAY_ASSIGN_OR_RETURN(const bool use_regex, step.optional_bool("use_regex", true));
-      if (use_regex && spec.split != Split::kNone) {
-        return step.error(Code::kUnsupported, "use_regex", "splits a second time", "false");
-      }
-      if (spec.add_prefix_space && spec.split != Split::kNone) {
+      if (spec.add_prefix_space && !regexes.empty()) {
         return step.error(Code::kUnsupported, "add_prefix_space", "after a Split is not supported",
                           "false");
       }
-      if (use_regex) spec.split = Split::kGpt2;
+      if (!use_regex) continue;
+      if (!regexes.empty()) regexes += kNextRegex;
+      regexes += split_regex(Split::kGpt2);
     } else {
-      return unsupported_type(step, "pre-tokenizer", "Split and ByteLevel, in this order");
+      return unsupported_type(step, "pre-tokenizer", "Split, Digits and ByteLevel, in this order");
     }
   }
-  if (spec.split != Split::kNone && !spec.byte_level) {
+  if (regexes.empty()) return {};
+  const auto split = split_of_regex(regexes);
+  if (!split) {
+    return root.error(
+        Code::kUnsupported, "pre_tokenizer", "splits by expressions that are not known",
+        "those of GPT-2, cl100k, o200k, Llama 3, Qwen 2 and 3, SmolLM, DeepSeek Coder");
+  }
+  spec.split = *split;
+  if (!spec.byte_level) {
     return root.error(Code::kUnsupported, "pre_tokenizer", "splits but is not ByteLevel",
                       "Split followed by ByteLevel");
   }
@@ -312,6 +323,23 @@ Status read_added_tokens(const JsonReader& root, const Ids& ids, TokenizerSpec& 
   return {};
 }
 
+/// One text, or a list of {name, template}, of which "default" counts.
+Status read_chat_template(const JsonReader& root, TokenizerSpec& spec) {
+  if (!root.has("chat_template")) return {};
+  BELAY_ASSIGN_OR_RETURN(const JsonReader one, root.require("chat_template"));
+  if (!one.node().is_array()) {
+    BELAY_ASSIGN_OR_RETURN(spec.chat_template, root.require_string("chat_template"));
+    return {};
+  }
+  BELAY_ASSIGN_OR_RETURN(const auto list, objects(root, "chat_template", 64));
+  for (const JsonReader& item : list) {
+    BELAY_ASSIGN_OR_RETURN(const std::string name, item.require_string("name"));
+    if (name != "default") continue;
+    BELAY_ASSIGN_OR_RETURN(spec.chat_template, item.require_string("template"));
+  }
+  return {};
+}
+
 Status read_model(const JsonReader& root, TokenizerSpec& spec) {
   BELAY_ASSIGN_OR_RETURN(const JsonReader model, root.require_object("model"));
   BELAY_ASSIGN_OR_RETURN(const std::string type, model.optional_string("type", "BPE"));
@@ -368,14 +396,17 @@ Status parse_tokenizer_config(std::string_view text, const std::string& name, To
   BELAY_ASSIGN_OR_RETURN(const JsonReader root, base::parse_json(text, name));
   if (!root.is_object()) return root.error(Code::kCorrupt, "", "is not a JSON object");
   spec.source_config = std::string(text);
-  if (!root.has("eos_token")) return {};
-  BELAY_ASSIGN_OR_RETURN(const JsonReader eos, root.require("eos_token"));
-  if (eos.is_object()) {
-    BELAY_ASSIGN_OR_RETURN(spec.end_of_text, eos.require_string("content"));
-  } else {
-    BELAY_ASSIGN_OR_RETURN(spec.end_of_text, root.require_string("eos_token"));
+  for (const auto& [key, content] :
+       {std::pair{"bos_token", &spec.begin_of_text}, std::pair{"eos_token", &spec.end_of_text}}) {
+    if (!root.has(key)) continue;
+    BELAY_ASSIGN_OR_RETURN(const JsonReader token, root.require(key));
+    if (token.is_object()) {
+      BELAY_ASSIGN_OR_RETURN(*content, token.require_string("content"));
+    } else {
+      BELAY_ASSIGN_OR_RETURN(*content, root.require_string(key));
+    }
   }
-  return {};
+  return read_chat_template(root, spec);
 }
 
 }  // namespace belay::text

@@ -32,7 +32,9 @@ struct TokenizerSpec {
   std::vector<std::string> tokens;
   std::vector<Merge> merges;
   std::vector<SpecialToken> specials;
-  std::string end_of_text;  // content of eos_token; empty when unknown
+  std::string begin_of_text;  // content of bos_token; empty when unknown
+  std::string end_of_text;    // content of eos_token
+  std::string chat_template;  // source of the template that turns messages into text
 
   // Text to pieces.
   bool nfc = false;

@@ -64,6 +64,12 @@ void append_utf8(std::uint32_t code, std::string& out) {
   }
 }
 
+bool is_punctuation(std::uint32_t code) {
+  if (code > 0x10FFFF) return false;
+  const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
+  return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+}
+
 std::uint32_t lower(std::uint32_t code) {
   return static_cast<std::uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code)));
 }

@@ -104,6 +104,9 @@ std::size_t valid_utf8_prefix(std::string_view text);
 /// The UTF-8 of a code point up to 0x10FFFF, appended.
 void append_utf8(std::uint32_t code, std::string& out);
 
+/// \p{P}, a part of kOther; false for kInvalid.
+bool is_punctuation(std::uint32_t code);
+
 /// The lower case of a code point; itself where it has none.
 std::uint32_t lower(std::uint32_t code);
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import unicodedata
 
-SOURCE = pathlib.Path(sys.argv[1])
+SOURCE = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 OUT = pathlib.Path(__file__).resolve().parent.parent / "data" / "tokenizer"
 LONGEST = 64
 
@@ -87,4 +87,5 @@ def main():
         (OUT / name).write_bytes((SOURCE / name).read_bytes())
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -565,6 +565,7 @@ Kernels with_tiles(Kernels kernels) {
   kernels.outer_bf16 = on_tiles<OuterPanel, outer>;
   kernels.attention_forward[1] = on_tiles<AttentionTask, attention_forward<Attention>>;
   kernels.attention_backward[1] = on_tiles<AttentionTask, attention_backward<Attention>>;
+  kernels.attention_paged[1] = on_tiles<AttentionTask, attention_paged<Attention>>;
   kernels.pack_tiles_bf16 = pack_tiles;
   kernels.outer_layout[1] = kTileOuter;
   return kernels;

@@ -3,7 +3,8 @@
 // merging the blocks from left to right (online softmax: Milakov, Gimelshein 2018; Dao et al.,
 // FlashAttention, 2022). A row's result depends on its own position and on the keys before it
 // alone, so it has the same bits in one pass, in pieces against cached keys, and whatever rows
-// share its tile.
+// share its tile. With a window W a row sees the last W keys up to its own; blocks keep their
+// borders.
 #pragma once
 
 #include "ops/simd/gemm.h"
@@ -126,15 +127,25 @@ struct ForwardTile {
   float top[A::kQueries], next[A::kQueries], sum[A::kQueries], alpha[A::kQueries];
 };
 
-/// Scales a row's scores, of which the first `valid` are seen, and finds their maximum.
+/// The scores of a tile's row that count: [low, high) of the block. Rows may be successive
+/// positions of one head (step 1) or the heads of one position (step 0).
+struct Seen {
+  Index base, step, window;
+  BELAY_INLINE Index high(Index r) const { return base + r * step + 1; }
+  BELAY_INLINE Index low(Index r) const { return window > 0 ? high(r) - window : 0; }
+};
+
+/// Scales a row's scores and finds the maximum of those that are seen.
 template <class A>
-BELAY_INLINE void row_maximum(ForwardTile<A>& t, Index r, Index valid, float scale) {
+BELAY_INLINE void row_maximum(ForwardTile<A>& t, Index r, const Seen& seen, float scale) {
   float* s = t.s + r * kKeyBlock;
+  const Index high = seen.high(r), low = seen.low(r);
   const F32x16 none = set1(-__builtin_inff());
   F32x16 most = set1(t.top[r]);
-  for (Index c = 0; c < kKeyBlock && c < valid; c += 16) {
+  for (Index c = 0; c < kKeyBlock && c < high; c += 16) {
     F32x16 v = mul(load(s + c), set1(scale));
-    if (valid - c < 16) v = keep_n(v, none, valid - c);
+    if (high - c < 16) v = keep_n(v, none, high - c);
+    if (low > c) v = low - c < 16 ? keep_n(none, v, low - c) : none;
     store(s + c, v);
     most = max(most, v);
   }
@@ -143,7 +154,7 @@ BELAY_INLINE void row_maximum(ForwardTile<A>& t, Index r, Index valid, float sca
 
 /// The row's probabilities against its new maximum; merges their sum.
 template <class A>
-BELAY_INLINE void row_softmax(ForwardTile<A>& t, Index r, Index valid) {
+BELAY_INLINE void row_softmax(ForwardTile<A>& t, Index r, Index high) {
   const float* s = t.s + r * kKeyBlock;
   auto* p = t.p + r * kKeyBlock;
   const F32x16 top = set1(t.next[r]);
@@ -151,7 +162,7 @@ BELAY_INLINE void row_softmax(ForwardTile<A>& t, Index r, Index valid) {
 #pragma GCC unroll 4
   for (Index c = 0; c < kKeyBlock; c += 16) {
     F32x16 e = set1(0.0f);
-    if (c < valid) e = exp(sub(load(s + c), top));
+    if (c < high) e = exp(sub(load(s + c), top));
     total = add(total, e);
     A::put(p + c, e, 16);
   }
@@ -159,54 +170,118 @@ BELAY_INLINE void row_softmax(ForwardTile<A>& t, Index r, Index valid) {
   t.top[r] = t.next[r];
 }
 
-/// Softmax of the tile's scores; base as in for_seen.
 template <class A>
-BELAY_INLINE void tile_softmax(ForwardTile<A>& t, Index m, Index base, float scale) {
-  for (Index r = 0; r < m; ++r) row_maximum<A>(t, r, base + r + 1, scale);
+BELAY_INLINE void tile_softmax(ForwardTile<A>& t, Index m, const Seen& seen, float scale) {
+  for (Index r = 0; r < m; ++r) row_maximum<A>(t, r, seen, scale);
   for (Index r = 0; r < m; r += 16) {
     store(t.alpha + r, exp(sub(load(t.top + r), load(t.next + r))));
   }
-  for (Index r = 0; r < m; ++r) row_softmax<A>(t, r, base + r + 1);
+  for (Index r = 0; r < m; ++r) row_softmax<A>(t, r, seen.high(r));
 }
 
+/// Packed blocks of keys or values: one behind the other, or where a table of pages says.
+struct Blocks {
+  const Word* base;
+  Index words;  // from one block (or page) to the next
+  const std::int32_t* pages = nullptr;
+  BELAY_INLINE const Word* at(Index block) const {
+    return base + (pages == nullptr ? block : pages[block]) * words;
+  }
+};
+
+/// The rows of a tile: q and out of the first one and the way to the next, its position, and
+/// whether the next row stands at the next position (step 1) or is the next head (step 0).
 template <class A>
-BELAY_INLINE void write_tile(const AttentionTask& a, typename A::T* out, float* lse, Index r0,
-                             Index m, const ForwardTile<A>& t) {
-  const Index d = a.head_dim;
-  for (Index r = 0; r < m; ++r) {
+struct TileRows {
+  const typename A::T* q;
+  typename A::T* out;
+  float* lse;
+  Index ld, ld_out, m, position, step;
+};
+
+template <class A>
+BELAY_INLINE void write_tile(const TileRows<A>& rows, Index d, const ForwardTile<A>& t) {
+  for (Index r = 0; r < rows.m; ++r) {
     const F32x16 inverse = set1(1.0f / t.sum[r]);
     for (Index c = 0; c < d; c += 16) {
-      A::put(out + (r0 + r) * a.ld_out + c, mul(ElemF32::get(t.o + r * d + c, d - c), inverse),
+      A::put(rows.out + r * rows.ld_out + c, mul(ElemF32::get(t.o + r * d + c, d - c), inverse),
              d - c);
     }
-    if (lse == nullptr) continue;
-    lse[r0 + r] = static_cast<float>(static_cast<double>(t.top[r]) + log_of(t.sum[r]));
+    if (rows.lse == nullptr) continue;
+    rows.lse[r] = static_cast<float>(static_cast<double>(t.top[r]) + log_of(t.sum[r]));
   }
 }
 
 template <class A>
-void forward_tile(const AttentionTask& a, const typename A::T* q, typename A::T* out, float* lse,
-                  Index r0, Index m, const Word* keys, const Word* values, ForwardTile<A>& t) {
-  const Index d = a.head_dim, per_keys = d / A::kPair * kKeyBlock;
-  const Index per_values = up(d, kPanel) / kPanel * (kKeyBlock / A::kPair) * panel_step(d);
+void forward_tile(const AttentionTask& a, const TileRows<A>& rows, const Blocks& keys,
+                  const Blocks& values, ForwardTile<A>& t) {
+  constexpr float kLeast = -3.0e38f;  // finite: a row may see nothing of the window's first block
+  const Index d = a.head_dim, m = rows.m;
   for (Index i = 0; i < m * d; i += 16) ElemF32::put(t.o + i, set1(0.0f), m * d - i);
   for (Index r = 0; r < A::kQueries; ++r) {
-    t.top[r] = t.next[r] = -__builtin_inff();
+    t.top[r] = t.next[r] = kLeast;
     t.sum[r] = 0.0f;
   }
-  const Index seen = a.first_query + r0 + m;  // keys that the last row of the tile sees
-  for (Index k0 = 0; k0 < seen; k0 += kKeyBlock, keys += per_keys, values += per_values) {
-    const Index n = seen - k0 < kKeyBlock ? seen - k0 : kKeyBlock, base = a.first_query + r0 - k0;
-    for_seen<A>(m, n, base, [&](Index r, Index rows, Index some) BELAY_LAMBDA {
-      scores<A>(q + (r0 + r) * a.ld, a.ld, rows, keys, d, some, t.s + r * kKeyBlock);
+  const Index seen = rows.position + (m - 1) * rows.step + 1;  // keys before the last row's end
+  const Index first = a.window > 0 && rows.position >= a.window ? rows.position - a.window + 1 : 0;
+  for (Index k0 = first / kKeyBlock * kKeyBlock; k0 < seen; k0 += kKeyBlock) {
+    const Index n = seen - k0 < kKeyBlock ? seen - k0 : kKeyBlock, base = rows.position - k0;
+    const Word *k = keys.at(k0 / kKeyBlock), *v = values.at(k0 / kKeyBlock);
+    for_seen<A>(m, n, base, [&](Index r, Index some_rows, Index some) BELAY_LAMBDA {
+      scores<A>(rows.q + r * rows.ld, rows.ld, some_rows, k, d, some, t.s + r * kKeyBlock);
     });
-    tile_softmax<A>(t, m, base, a.scale);
-    for_seen<A>(m, n, base, [&](Index r, Index rows, Index some) BELAY_LAMBDA {
+    tile_softmax<A>(t, m, {base, rows.step, a.window}, a.scale);
+    for_seen<A>(m, n, base, [&](Index r, Index some_rows, Index some) BELAY_LAMBDA {
       times_down<A>(reinterpret_cast<const Word*>(t.p + r * kKeyBlock), kKeyBlock / A::kPair, 1,
-                    rows, words_down<A>(some), values, kKeyBlock, t.o + r * d, d, t.alpha + r);
+                    some_rows, words_down<A>(some), v, kKeyBlock, t.o + r * d, d, t.alpha + r);
     });
   }
-  write_tile<A>(a, out, lse, r0, m, t);
+  write_tile<A>(rows, d, t);
+}
+
+template <class A>
+BELAY_INLINE ForwardTile<A> take_tile(Cutter& cut, Index head_dim) {
+  ForwardTile<A> t{};
+  t.s = cut.take<float>(A::kQueries * kKeyBlock);
+  t.p = cut.take<typename A::T>(A::kQueries * kKeyBlock);
+  t.o = cut.take<float>(A::kQueries * head_dim);
+  return t;
+}
+
+/// All query heads of a task against packed blocks.
+template <class A>
+void forward_heads(const AttentionTask& a, const Blocks& k, const Blocks& v, ForwardTile<A>& t) {
+  using T = typename A::T;
+  const Index d = a.head_dim;
+  const auto* q = static_cast<const T*>(a.q);
+  auto* out = static_cast<T*>(a.out);
+  if (a.n_queries == 1 && a.lse == nullptr) {  // one position: its heads are the rows
+    for (Index h = 0; h < a.group; h += A::kQueries) {
+      const Index m = a.group - h < A::kQueries ? a.group - h : A::kQueries;
+      forward_tile<A>(a, {q + h * d, out + h * d, nullptr, d, d, m, a.first_query, 0}, k, v, t);
+    }
+    return;
+  }
+  for (Index h = 0; h < a.group; ++h) {
+    for (Index r = 0; r < a.n_queries; r += A::kQueries) {
+      const Index m = a.n_queries - r < A::kQueries ? a.n_queries - r : A::kQueries;
+      forward_tile<A>(a,
+                      {q + h * d + r * a.ld, out + h * d + r * a.ld_out,
+                       a.lse == nullptr ? nullptr : a.lse + h * a.ld_lse + r, a.ld, a.ld_out, m,
+                       a.first_query + r, 1},
+                      k, v, t);
+    }
+  }
+}
+
+/// Words of a packed block of keys, and of values.
+template <class A>
+BELAY_INLINE Index key_words(Index d) {
+  return d / A::kPair * kKeyBlock;
+}
+template <class A>
+BELAY_INLINE Index value_words(Index d) {
+  return up(d, kPanel) / kPanel * (kKeyBlock / A::kPair) * panel_step(d);
 }
 
 template <class A>
@@ -216,21 +291,61 @@ void attention_forward(const AttentionTask& a) {
   Cutter cut{static_cast<char*>(a.scratch)};
   Word* k = cut.take<Word>(keys * d / A::kPair);
   Word* v = cut.take<Word>(keys / A::kPair * up(d, kPanel));
-  ForwardTile<A> t{};
-  t.s = cut.take<float>(A::kQueries * kKeyBlock);
-  t.p = cut.take<T>(A::kQueries * kKeyBlock);
-  t.o = cut.take<float>(A::kQueries * d);
+  ForwardTile<A> t = take_tile<A>(cut, d);
   pack_along<A>(k, static_cast<const T*>(a.k), a.ld_kv, a.n_keys, d);
   pack_down<A>(v, static_cast<const T*>(a.v), a.ld_kv, a.n_keys, d, kKeyBlock);
-  for (Index h = 0; h < a.group; ++h) {
-    const T* q = static_cast<const T*>(a.q) + h * d;
-    T* out = static_cast<T*>(a.out) + h * d;
-    float* lse = a.lse == nullptr ? nullptr : a.lse + h * a.ld_lse;
-    for (Index r0 = 0; r0 < a.n_queries; r0 += A::kQueries) {
-      const Index m = a.n_queries - r0 < A::kQueries ? a.n_queries - r0 : A::kQueries;
-      forward_tile<A>(a, q, out, lse, r0, m, k, v, t);
-    }
+  forward_heads<A>(a, {k, key_words<A>(d)}, {v, value_words<A>(d)}, t);
+}
+
+/// One key and value into their place of a packed block.
+template <class A>
+BELAY_INLINE void put_key(Word* keys, Word* values, Index column, const typename A::T* k,
+                          const typename A::T* v, Index d) {
+  const auto* from = reinterpret_cast<const Word*>(k);
+  for (Index w = 0; w < d / A::kPair; ++w) keys[w * kKeyBlock + column] = from[w];
+  const Index step = panel_step(d), pair = A::kPair;
+  auto* to = reinterpret_cast<typename A::T*>(values) + column % pair;
+  for (Index c = 0; c < d; c += kPanel) {
+    const Index n = d - c < kPanel ? d - c : kPanel;
+    const Index row = (c / kPanel * (kKeyBlock / pair) + column / pair) * step;
+    for (Index i = 0; i < n; ++i) to[(row + i) * pair] = v[c + i];
   }
+}
+
+/// Appends the task's keys and values to its pages. A page that begins is cleared: what stands
+/// behind the last key must be numbers.
+template <class A>
+void append_keys(const AttentionTask& a) {
+  using T = typename A::T;
+  const Index d = a.head_dim;
+  const auto *k = static_cast<const T*>(a.k), *v = static_cast<const T*>(a.v);
+  for (Index r = 0; r < a.n_queries;) {
+    const Index position = a.first_query + r, column = position % kKeyBlock;
+    Word* keys = static_cast<Word*>(a.page_keys) + a.pages[position / kKeyBlock] * a.page_words;
+    Word* values = static_cast<Word*>(a.page_values) + a.pages[position / kKeyBlock] * a.page_words;
+    if (column > 0) {
+      put_key<A>(keys, values, column, k + r * a.ld_kv, v + r * a.ld_kv, d);
+      ++r;
+      continue;
+    }
+    const Index n = a.n_queries - r < kKeyBlock ? a.n_queries - r : kKeyBlock;
+    if (n < kKeyBlock) {
+      for (Index i = 0; i < key_words<A>(d); i += 16) store_w(keys + i, set1_w(0));
+      for (Index i = 0; i < value_words<A>(d); i += 16) store_w(values + i, set1_w(0));
+    }
+    pack_along<A>(keys, k + r * a.ld_kv, a.ld_kv, n, d);
+    pack_down<A>(values, v + r * a.ld_kv, a.ld_kv, n, d, kKeyBlock);
+    r += n;
+  }
+}
+
+template <class A>
+void attention_paged(const AttentionTask& a) {
+  append_keys<A>(a);
+  Cutter cut{static_cast<char*>(a.scratch)};
+  ForwardTile<A> t = take_tile<A>(cut, a.head_dim);
+  forward_heads<A>(a, {static_cast<const Word*>(a.page_keys), a.page_words, a.pages},
+                   {static_cast<const Word*>(a.page_values), a.page_words, a.pages}, t);
 }
 
 /// The packed operands and sums of one backward task.
@@ -270,7 +385,8 @@ BELAY_INLINE void probabilities(const AttentionTask& a, const Backward<A>& b, co
       p[i] = ds[i] = set1(0.0f);
       if (row >= m) continue;
       const Index valid = r0 + row + 1 - k0 - c;
-      if (valid > 0) {
+      const Index low = a.window > 0 ? valid - a.window : 0;
+      if (valid > 0 && low < 16) {
         const F32x16 s = fma(load(b.s + row * kKeyBlock + c), set1(a.scale), set1(-lse[r0 + row]));
         p[i] = exp(s);
         const F32x16 d = sub(load(b.dp + row * kKeyBlock + c), set1(b.delta[r0 + row]));
@@ -278,6 +394,10 @@ BELAY_INLINE void probabilities(const AttentionTask& a, const Backward<A>& b, co
         if (valid < 16) {
           p[i] = keep_n(p[i], set1(0.0f), valid);
           ds[i] = keep_n(ds[i], set1(0.0f), valid);
+        }
+        if (low > 0) {
+          p[i] = keep_n(set1(0.0f), p[i], low);
+          ds[i] = keep_n(set1(0.0f), ds[i], low);
         }
       }
       A::put(b.ds + row * kKeyBlock + c, ds[i], 16);
@@ -371,7 +491,8 @@ void backward_head(const AttentionTask& a, const Backward<A>& b, Index h) {
   for (Index k0 = 0; k0 < length; k0 += kKeyBlock) {
     for (Index r0 = k0 / kBackwardTile * kBackwardTile; r0 < length; r0 += kBackwardTile) {
       const Index m = length - r0 < kBackwardTile ? length - r0 : kBackwardTile;
-      if (r0 + m > k0) backward_pair<A>(a, b, q, d_out, lse, k0, r0, m);
+      const bool passed = a.window > 0 && r0 - a.window >= k0 + kKeyBlock;  // by every row
+      if (r0 + m > k0 && !passed) backward_pair<A>(a, b, q, d_out, lse, k0, r0, m);
     }
   }
   write_rows<A>(b.dq, static_cast<T*>(a.dq) + h * d, a.ld, length, d);

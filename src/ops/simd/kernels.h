@@ -24,6 +24,7 @@ constexpr Index kAhead = 3072;     // bytes by which it is asked for before
 constexpr Index kKeyBlock = 64;    // keys that attention takes at a time, from the document's start
 constexpr Index kQueryTile = 48;   // queries that attention takes at a time: not part of the order
 constexpr Index kBackwardTile = 96;  // the same in backward, where it is part of it
+constexpr Index kSoftmaxBlock = 256;  // numbers that SoftmaxRow sums apart
 constexpr Index kMaxHeadDim = 1024;  // the most that a config may ask for (model/config.h)
 
 /// C[m, n] (+)= A[m, k] B[k, n] on one panel of B. The sum over k ascends by fused multiply-add
@@ -148,6 +149,18 @@ struct RopeRows {
   float eps = 0;
 };
 
+/// e^(scale z - most) of a row of logits z, most = max scale z, and the sum's logarithm. In the
+/// order of HeadRow, so that with scale 1 scale z[i] - most - log_sum is the same log-probability.
+struct SoftmaxRow {
+  const float* logits;
+  Index n;
+  float scale;
+  float* e;      // [n]; may be logits
+  float* sums;   // of every kSoftmaxBlock of e
+  float* most;
+  double* log_sum;
+};
+
 struct HeadRow {
   float* logits;  // [vocab], overwritten
   Index vocab;
@@ -174,9 +187,15 @@ struct AttentionTask {
   Index n_queries, n_keys, first_query;  // query r stands at position first_query + r
   Index group, head_dim;
   float scale;
+  Index window = 0;  // > 0: a query sees its own position and the window - 1 before it
   const void* d_out = nullptr;
   void *dq = nullptr, *dk = nullptr, *dv = nullptr;  // strides ld, ld_kv, ld_kv
   void* scratch = nullptr;                           // attention_scratch() bytes
+  // Paged: k and v are those of the queries' own positions; they are put into pages of kKeyBlock
+  // positions, which then hold every key. Page p begins at page_keys + p * page_words.
+  void *page_keys = nullptr, *page_values = nullptr;
+  const std::int32_t* pages = nullptr;  // of positions 64 i to 64 i + 63
+  Index page_words = 0;
 };
 
 /// By element type of the activations: [0] f32, [1] bf16.
@@ -199,8 +218,9 @@ struct Kernels {
   ByType<NormRows> norm_forward, norm_backward;
   ByType<GateRows> swiglu_forward, swiglu_backward;
   ByType<RopeRows> rope_forward, rope_backward;
-  ByType<AttentionTask> attention_forward, attention_backward;
+  ByType<AttentionTask> attention_forward, attention_backward, attention_paged;
   ByType<HeadRow> head_row;
+  void (*softmax_row)(const SoftmaxRow&);
   void (*add_converted[2])(float* to, const void* from, Index n);
   void (*add_row)(float* to, const float* from, Index n);
   void (*scale_row[2])(void* to, float scale, const float* from, Index n);
@@ -226,6 +246,20 @@ struct Kernels {
                          Index n);
   void (*pack_rows_to_bf16)(Word* dst, Index step, const float* src, Index ld, Index k, Index n);
 };
+
+/// 32-bit words of one head's packed keys, and values, of a page (kKeyBlock positions).
+constexpr Index page_key_words(Index head_dim, Index element_bytes) {
+  return head_dim * element_bytes / 4 * kKeyBlock;
+}
+constexpr Index page_value_words(Index head_dim, Index element_bytes) {
+  const Index step = head_dim >= kPanel ? kPanel : (head_dim + 15) / 16 * 16;
+  return (head_dim + kPanel - 1) / kPanel * (kKeyBlock * element_bytes / 4) * step;
+}
+
+/// Bytes of scratch for one attention task against pages.
+constexpr Index paged_scratch(Index head_dim) {
+  return kBackwardTile * (kKeyBlock * 8 + head_dim * 4) + 4 * 64;
+}
 
 /// Bytes of scratch for one attention task of up to n_keys keys.
 constexpr Index attention_scratch(Index n_keys, Index head_dim, Index element_bytes) {

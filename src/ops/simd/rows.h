@@ -303,6 +303,33 @@ void head_row(const HeadRow& a) {
   out[a.target] = one[0];
 }
 
+inline void softmax_row(const SoftmaxRow& a) {
+  const F32x16 scale = set1(a.scale), none = set1(-__builtin_inff());
+  F32x16 top = none;
+  for (Index c = 0; c < a.n; c += 16) {
+    const Index n = a.n - c;
+    const F32x16 v = mul(ElemF32::get(a.logits + c, n), scale);
+    top = max(top, n >= 16 ? v : keep_n(v, none, n));
+  }
+  const float most = reduce_max(top);
+  F32x16 sum = set1(0.0f);
+  for (Index block = 0; block < a.n; block += kSoftmaxBlock) {
+    const Index end = a.n - block < kSoftmaxBlock ? a.n : block + kSoftmaxBlock;
+    F32x16 part = set1(0.0f);
+    for (Index c = block; c < end; c += 16) {
+      const Index n = a.n - c;
+      F32x16 e = exp(sub(mul(ElemF32::get(a.logits + c, n), scale), set1(most)));
+      if (n < 16) e = keep_n(e, set1(0.0f), n);
+      ElemF32::put(a.e + c, e, n);
+      sum = add(sum, e);
+      part = add(part, e);
+    }
+    a.sums[block / kSoftmaxBlock] = reduce_add(part);
+  }
+  *a.most = most;
+  *a.log_sum = log_of(reduce_add(sum));
+}
+
 /// to[i] += from[i]
 inline void add_row(float* to, const float* from, Index n) {
   for (Index c = 0; c < n; c += 16) {
