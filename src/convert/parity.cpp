@@ -24,6 +24,14 @@ double log_sum(std::span<const float> logits) {
   return most + std::log(sum);
 }
 
+model::Model to_compute(base::Context& ctx, model::LoadedModel loaded, std::int64_t positions) {
+  model::Model model(loaded.config, tensor::DType::kF32, false, positions);
+  model.load(ctx, loaded.weights);
+  return model;
+}
+
+}  // namespace
+
 double divergence(std::span<const float> a, std::span<const float> b) {
   const double all_a = log_sum(a), all_b = log_sum(b);
   double kl = 0;
@@ -33,14 +41,6 @@ double divergence(std::span<const float> a, std::span<const float> b) {
   }
   return std::max(0.0, kl);
 }
-
-model::Model to_compute(base::Context& ctx, model::LoadedModel loaded, std::int64_t positions) {
-  model::Model model(loaded.config, tensor::DType::kF32, false, positions);
-  model.load(ctx, loaded.weights);
-  return model;
-}
-
-}  // namespace
 
 Result<WeightDifference> weight_difference(const model::LoadedModel& a,
                                            const model::LoadedModel& b) {
