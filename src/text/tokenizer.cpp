@@ -248,13 +248,17 @@ void Tokenizer::encode(std::string_view utf8, std::vector<std::int32_t>& out) co
   impl_->encode(utf8, out);
 }
 
-std::vector<std::int32_t> Tokenizer::encode_with_special(std::string_view utf8) const {
+std::vector<std::int32_t> Tokenizer::encode_with_special(std::string_view utf8,
+                                                         std::span<const ByteSpan> content) const {
   std::vector<std::int32_t> out;
   const ClassTable& table = ClassTable::get();
   std::size_t begin = 0;
   for (std::size_t at = 0; at < utf8.size();) {
     const SpecialToken* special = impl_->special_at(utf8, at);
-    if (special == nullptr) {
+    while (!content.empty() && content.front().end <= at) content = content.subspan(1);
+    const bool is_text = special == nullptr ||
+                         (!content.empty() && content.front().begin < at + special->content.size());
+    if (is_text) {
       ++at;
       continue;
     }

@@ -71,7 +71,8 @@ def main():
         source = (DATA / "templates" / (name + ".jinja")).read_text(encoding="utf-8")
         for conversation in cases.CONVERSATIONS:
             for generate in (False, True):
-                variables = {**cases.TOKENS, **conversation, "add_generation_prompt": generate}
+                variables = {"tools": None, "documents": None, **cases.TOKENS, **conversation,
+                             "add_generation_prompt": generate}
                 result = rendered(source, variables)
                 chats.append({"template": name, "variables": variables, **result})
     golden = {"jinja2": jinja2.__version__, "now": NOW, "variables": cases.VARIABLES, "rows": rows,
