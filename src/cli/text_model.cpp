@@ -46,6 +46,14 @@ std::vector<std::int32_t> document_begin(const text::Tokenizer& tokenizer) {
   return {};
 }
 
+std::vector<std::int32_t> stop_ids(const model::ModelConfig& config,
+                                   const text::Tokenizer& tokenizer) {
+  std::vector<std::int32_t> ids = config.more_eos_ids;
+  if (config.eos_id >= 0) ids.push_back(config.eos_id);
+  if (const auto end = tokenizer.end_of_text()) ids.push_back(*end);
+  return ids;
+}
+
 Result<model::Model> load_model(base::Env& env, Compute& compute,
                                 const model::WeightSource& weights, std::int64_t longest) {
   const std::int64_t most = weights.config().max_position;
