@@ -139,6 +139,12 @@ TEST(GgmlVocabulary, SaysWhatItCannotDo) {
               AllOf(HasSubstr("scores"), HasSubstr("seen 0; allowed 256")));
   EXPECT_THAT(changed([](auto& v) {
                 v.model = "llama";
+                v.tokens = {std::string(513, 'a')};
+                v.scores = {0};
+              }),
+              AllOf(HasSubstr("tokens"), HasSubstr("seen 513 bytes; allowed at most 512")));
+  EXPECT_THAT(changed([](auto& v) {
+                v.model = "llama";
                 v.tokens = {"a", "b", "ab", "ba"};
                 v.scores = {0, 0, -1, -1};
               }),
