@@ -15,7 +15,7 @@ namespace belay::convert {
 
 struct GgufExport {
   ops::BlockType type = ops::BlockType::kF32;  // kF32, kF16, kBF16, kQ8_0 or kQ4_0
-  std::string name;                            // general.name
+  std::string name = {};                       // general.name
 };
 
 struct GgufExported {
