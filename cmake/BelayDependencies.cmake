@@ -15,6 +15,7 @@ pkg_check_modules(lzma REQUIRED IMPORTED_TARGET liblzma)
 pkg_check_modules(nlopt REQUIRED IMPORTED_TARGET nlopt)
 pkg_check_modules(crypto REQUIRED IMPORTED_TARGET libcrypto)
 pkg_check_modules(toml REQUIRED IMPORTED_TARGET tomlplusplus)
+pkg_check_modules(edit REQUIRED IMPORTED_TARGET libedit)
 
 # On every compile line, so that one precompiled header serves all folders.
 set(BELAY_COMMON_LIBRARIES Threads::Threads fmt::fmt spdlog::spdlog nlohmann_json::nlohmann_json)
@@ -25,7 +26,7 @@ set(BELAY_LIBRARIES_store PkgConfig::xxhash PkgConfig::sqlite)
 set(BELAY_LIBRARIES_text PkgConfig::utf8proc)
 set(BELAY_LIBRARIES_data PkgConfig::zstd)
 set(BELAY_LIBRARIES_report PkgConfig::zstd)
-set(BELAY_LIBRARIES_cli CLI11::CLI11 PkgConfig::toml)
+set(BELAY_LIBRARIES_cli CLI11::CLI11 PkgConfig::toml PkgConfig::edit)
 
 # oneDNN is the yardstick of `belay bench`, which measures without it where it is absent.
 find_library(BELAY_DNNL_LIBRARY dnnl)

@@ -1,5 +1,6 @@
 // Any bytes as a GGUF file. What opens must be consistent: every tensor lies inside the file, every
-// key is read or says why not, and what can be dequantized is.
+// key is read or says why not, what can be dequantized is; and the file is tried as a tokenizer and
+// as a model.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "base/env_wrapper.h"
+#include "model/gguf_model.h"
 #include "ops/quant_blocks.h"
 #include "store/gguf.h"
 #include "text/tokenizer.h"
@@ -67,5 +69,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   for (const auto& tensor : file->tensors()) check_tensor(*file, tensor);
   (void)belay::text::Tokenizer::load(env, "f.gguf");
+  (void)belay::model::load_gguf_model(env, "f.gguf");
   return 0;
 }

@@ -52,6 +52,36 @@ TEST(CliScoreFile, TheTokenizersIdsAndTheLogProbabilitiesOfTheOracle) {
   EXPECT_EQ(base::json_value(ids.out)["logprobs"], j["logprobs"]);
 }
 
+TEST(CliExport, AFileThatReadsAndContinuesAsTheFolderDoes) {
+  const testing::TempDir dir;
+  const std::string gguf = dir.file("m.gguf"), folder = dir.file("hf");
+  const Outcome run = belay("export " + kStories + " --to gguf --out " + gguf + " --json");
+  ASSERT_EQ(run.code, 0) << run.err;
+  const json j = base::json_value(run.out);
+  EXPECT_EQ(j["largest_weight_difference"], 0.0);
+  EXPECT_EQ(j["mean_kl"], 0.0);
+  EXPECT_EQ(j["greedy_same"], 32);
+  EXPECT_EQ(j["greedy_ids"].size(), 32u);
+  const std::string options = " --prompt \"Once upon\" --temperature 0 --max-tokens 20 --dtype f32";
+  const Outcome told = belay("sample " + kStories + options);
+  EXPECT_THAT(told.out, StartsWith("Once upon a time"));
+  EXPECT_EQ(belay("sample " + gguf + options).out, told.out);
+  const Outcome back =
+      belay("export " + gguf + " --to hf --out " + folder + " --dtype bf16 --threads 1");
+  EXPECT_EQ(back.code, 0) << back.err;
+  EXPECT_THAT(back.out, HasSubstr("largest difference of a weight"));
+  EXPECT_EQ(belay("sample " + folder + options).code, 0);
+  const auto error_of = [&](const std::string& rest) {
+    const Outcome o = belay("export " + kStories + rest);
+    EXPECT_EQ(o.code, 2) << rest;
+    return o.err;
+  };
+  EXPECT_THAT(error_of(" --to onnx --out x"), HasSubstr("allowed gguf, hf"));
+  EXPECT_THAT(error_of(" --to gguf --out x"), HasSubstr("does not end in .gguf"));
+  EXPECT_THAT(error_of(" --to hf --out x --dtype q8_0"), HasSubstr("allowed f32, bf16"));
+  EXPECT_THAT(error_of(" --to gguf --out x.gguf --dtype q5_k"), HasSubstr("q8_0, q4_0"));
+}
+
 TEST(CliScoreFile, RefusesWhatIsNoText) {
   const testing::TempDir dir;
   write(dir.file("empty.txt"), "");

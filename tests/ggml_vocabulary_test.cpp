@@ -139,6 +139,12 @@ TEST(GgmlVocabulary, SaysWhatItCannotDo) {
               AllOf(HasSubstr("scores"), HasSubstr("seen 0; allowed 256")));
   EXPECT_THAT(changed([](auto& v) {
                 v.model = "llama";
+                v.tokens = {std::string(513, 'a')};
+                v.scores = {0};
+              }),
+              AllOf(HasSubstr("tokens"), HasSubstr("seen 513 bytes; allowed at most 512")));
+  EXPECT_THAT(changed([](auto& v) {
+                v.model = "llama";
                 v.tokens = {"a", "b", "ab", "ba"};
                 v.scores = {0, 0, -1, -1};
               }),
@@ -197,6 +203,65 @@ TEST(GgmlVocabulary, OfScoresComesBackFromATokenizer) {
     EXPECT_EQ(again.decode(encoded(t, text)), text);
   }
   EXPECT_EQ(Ids(again.template_prefix().begin(), again.template_prefix().end()), Ids{1});
+}
+
+TEST(GgmlVocabulary, IsSavedAsATokenizerJson) {
+  for (const char* pre : {"gpt-2", "llama-bpe", "qwen2", "gpt-4o", "smollm", "deepseek-coder"}) {
+    GgmlVocabulary v = byte_vocabulary();
+    v.pre = pre;
+    v.tokens.insert(v.tokens.end(), {"ab", "<s>", "<think>"});
+    v.types.assign(259, 1);
+    v.types[257] = 3;
+    v.types[258] = 4;
+    v.merges = {"a b"};
+    v.bos = v.eos = 257;
+    v.add_bos = v.add_eos = true;
+    v.chat_template = "{{ \"é\" }}";
+    const auto t = Tokenizer::make(spec_of_ggml(v, "w.gguf").value(), "w.gguf").value();
+    const belay::testing::TempDir dir;
+    ASSERT_TRUE(t.save(base::Env::posix(), dir.path()).ok());
+    const auto again = Tokenizer::load(base::Env::posix(), dir.path());
+    ASSERT_TRUE(again.ok()) << pre << ": " << again.status().message();
+    EXPECT_EQ(again->split_name(), t.split_name());
+    EXPECT_EQ(again->encode_with_special("ab 12<think>e\u0301\n"),
+              t.encode_with_special("ab 12<think>e\u0301\n"))
+        << pre;
+    EXPECT_THAT(again->template_prefix(), ElementsAre(257));
+    EXPECT_THAT(again->template_suffix(), ElementsAre(257));
+    EXPECT_EQ(again->eos_token(), "<s>");
+    EXPECT_EQ(again->chat_template(), v.chat_template);
+  }
+}
+
+TEST(GgmlVocabulary, OfScoresIsSavedAsATokenizerJson) {
+  const std::string file = vectors("ggml-vocab-phi-3.gguf.zst");
+  BytesEnv env(file);
+  const auto t = Tokenizer::load(env, "phi-3.gguf").value();
+  const belay::testing::TempDir dir;
+  ASSERT_TRUE(t.save(base::Env::posix(), dir.path()).ok());
+  const auto again = Tokenizer::load(base::Env::posix(), dir.path());
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  for (const char* text : {"Hello  world", "     x", "naïve 🦙\n", " \t "}) {
+    EXPECT_EQ(encoded(*again, text), encoded(t, text)) << text;
+    EXPECT_EQ(again->decode(encoded(t, text)), text);
+  }
+  EXPECT_THAT(again->template_prefix(), ElementsAre(1));
+  EXPECT_EQ(again->eos_token(), "<|endoftext|>");
+  EXPECT_EQ(again->chat_template(), t.chat_template());
+}
+
+TEST(TokenizerConfig, HasOneTemplateOrSeveral) {
+  const auto template_of = [](std::string_view config) {
+    TokenizerSpec spec;
+    const auto status = parse_tokenizer_config(config, "c", spec);
+    return status.ok() ? spec.chat_template : status.message();
+  };
+  EXPECT_EQ(template_of(R"({"chat_template": "x"})"), "x");
+  EXPECT_EQ(template_of(R"({"chat_template": [{"name": "tool", "template": "y"},
+                                              {"name": "default", "template": "z"}]})"),
+            "z");
+  EXPECT_EQ(template_of(R"({"chat_template": null})"), "");
+  EXPECT_THAT(template_of(R"({"chat_template": 3})"), HasSubstr("chat_template"));
 }
 
 TEST(GgmlVocabulary, RefusesToSayWhatItCannot) {

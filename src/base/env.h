@@ -152,7 +152,9 @@ std::string join_path(std::string_view dir, std::string_view name);
 std::string parent_dir(std::string_view path);
 std::string base_name(std::string_view path);
 
-/// True when the stream is a terminal that a person reads.
+/// True when the stream is a terminal that a person reads, or types into.
 bool stderr_is_terminal();
+bool stdout_is_terminal();
+bool stdin_is_terminal();
 
 }  // namespace belay::base

@@ -25,4 +25,13 @@ const std::atomic<bool>& interrupted() {
   return stop_asked;
 }
 
+InterruptScope::InterruptScope() {
+  stop_asked.store(false);
+  before_ = std::signal(SIGINT, on_signal);
+}
+
+InterruptScope::~InterruptScope() { std::signal(SIGINT, before_); }
+
+bool InterruptScope::asked() const { return stop_asked.load(); }
+
 }  // namespace belay::cli

@@ -9,4 +9,17 @@ namespace belay::cli {
 /// Becomes true on SIGINT or SIGTERM; the handlers are installed by the first call.
 const std::atomic<bool>& interrupted();
 
+/// While it lives, the first Ctrl-C only asks; afterwards Ctrl-C does what it did before.
+class InterruptScope {
+ public:
+  InterruptScope();
+  ~InterruptScope();
+  InterruptScope(const InterruptScope&) = delete;
+  InterruptScope& operator=(const InterruptScope&) = delete;
+  bool asked() const;
+
+ private:
+  void (*before_)(int);
+};
+
 }  // namespace belay::cli

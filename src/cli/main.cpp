@@ -52,6 +52,7 @@ ExitCode run(int argc, char** argv) {
   add_pretrain(verbs);
   add_sweep(verbs);
   add_sample(verbs);
+  add_chat(verbs);
   add_score(verbs);
   add_forecast(verbs);
   add_quantize(verbs);

@@ -50,14 +50,6 @@ Result<std::vector<std::int32_t>> prompt_ids(const text::Tokenizer& tokenizer,
                                  .next = "give a prompt of at least one byte"});
 }
 
-std::vector<std::int32_t> stop_ids(const model::ModelConfig& config,
-                                   const text::Tokenizer& tokenizer) {
-  std::vector<std::int32_t> ids = config.more_eos_ids;
-  if (config.eos_id >= 0) ids.push_back(config.eos_id);
-  if (const auto end = tokenizer.end_of_text()) ids.push_back(*end);
-  return ids;
-}
-
 void show(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);

@@ -57,6 +57,14 @@ base::Status check_quantize(int bits) {
   return out_of_range("--quantize", std::to_string(bits), "0, 8, 4");
 }
 
+std::vector<std::int32_t> stop_ids(const model::ModelConfig& config,
+                                   const text::Tokenizer& tokenizer) {
+  std::vector<std::int32_t> ids = config.more_eos_ids;
+  if (config.eos_id >= 0) ids.push_back(config.eos_id);
+  if (const auto end = tokenizer.end_of_text()) ids.push_back(*end);
+  return ids;
+}
+
 Result<model::Model> load_model(base::Env& env, Compute& compute,
                                 const model::WeightSource& weights, std::int64_t longest,
                                 int bits) {

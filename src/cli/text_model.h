@@ -26,6 +26,10 @@ base::Result<text::Tokenizer> open_tokenizer(base::Env& env, const std::string& 
 /// Llama 2), else end-of-text, as in training, where it has one; else none.
 std::vector<std::int32_t> document_begin(const text::Tokenizer& tokenizer);
 
+/// The ids that end a text: the model's and the tokenizer's.
+std::vector<std::int32_t> stop_ids(const model::ModelConfig& config,
+                                   const text::Tokenizer& tokenizer);
+
 /// Adds --quantize.
 void add_quantize_option(Verb verb, int& bits);
 base::Status check_quantize(int bits);

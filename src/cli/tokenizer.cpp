@@ -269,7 +269,7 @@ void add_train(Verbs& verbs, Verb parent) {
       .type("DIR");
   verb.option("--split", o.split,
               "How text is split: gpt2, cl100k (also Llama 3), qwen2 (also Qwen 3; single "
-              "digits), o200k, none");
+              "digits), o200k, digits (SmolLM), deepseek-coder, none");
   verb.option("--special", o.specials,
               "A special token, which also parts texts; repeat for more, \"\" for none")
       .one_at_a_time();

@@ -64,6 +64,7 @@ nlohmann::ordered_json options_json(Verb verb);
 void print_json(const nlohmann::ordered_json& document);
 
 void add_bench(Verbs& verbs);
+void add_chat(Verbs& verbs);
 void add_climb(Verbs& verbs);
 void add_data(Verbs& verbs);
 void add_export(Verbs& verbs);

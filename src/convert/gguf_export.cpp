@@ -191,6 +191,12 @@ Result<GgufExported> export_gguf(base::Env& env, const std::string& path,
                               .seen = std::to_string(c.more_eos_ids.size() + 1),
                               .allowed = "at most 3"});
   }
+  if (tokenizer.vocab_size() > c.vocab_size) {
+    return base::unsupported({.where = "tokenizer",
+                              .what = "has ids that the model has no embedding for",
+                              .seen = std::to_string(tokenizer.vocab_size()) + " ids",
+                              .allowed = "at most " + std::to_string(c.vocab_size)});
+  }
   BELAY_ASSIGN_OR_RETURN(text::GgmlVocabulary vocabulary,
                          text::ggml_of_spec(tokenizer.spec(), "tokenizer"));
   pad_vocabulary(vocabulary, c.vocab_size);

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
-#include "infer/generate.h"
+#include "infer/model_step.h"
 #include "model/model.h"
 #include "model/score.h"
 #include "model/weights.h"
+#include "ops/attention.h"
 
 namespace belay::convert {
 namespace {
@@ -29,6 +31,32 @@ model::Model to_compute(base::Context& ctx, model::LoadedModel loaded, std::int6
   model.load(ctx, loaded.weights);
   return model;
 }
+
+/// Reads one text id by id.
+class Reader {
+ public:
+  Reader(base::Context& ctx, const model::Model& model, std::int64_t most)
+      : pages_(model.config(), model.compute(), ops::ceil_div(most, ops::kPageTokens)),
+        table_(static_cast<std::size_t>(pages_.n_pages())),
+        step_(ctx, model, pages_,
+              {.rows = 1, .segments = 1, .longest = most, .table = pages_.n_pages()}) {
+    std::iota(table_.begin(), table_.end(), 0);
+  }
+  /// The logits of what follows; valid until the next call.
+  std::span<const float> feed(std::int32_t id) {
+    step_.begin();
+    step_.add({&id, 1}, past_++, table_);
+    step_.run();
+    const std::int32_t row = 0;
+    return step_.logits({&row, 1});
+  }
+
+ private:
+  model::KvPages pages_;
+  std::vector<std::int32_t> table_;
+  infer::ModelStep step_;
+  std::int64_t past_ = 0;
+};
 
 }  // namespace
 
@@ -72,13 +100,13 @@ Result<Parity> compare_models(base::Context& ctx, base::Env& env, model::LoadedM
   BELAY_RETURN_IF_ERROR(model::check_model_fits(env, b.config, tensor::DType::kF32, false));
   const model::Model first = to_compute(ctx, std::move(a), most);
   const model::Model second = to_compute(ctx, std::move(b), most);
-  infer::Generator first_reads(ctx, first, most), second_reads(ctx, second, most);
+  Reader first_reads(ctx, first, most), second_reads(ctx, second, most);
   std::int32_t id = prompt.front();
   for (std::int64_t t = 0; t < most; ++t) {
     const auto i = static_cast<std::size_t>(t);
     if (i < prompt.size()) id = prompt[i];
-    const std::span<const float> x = first_reads.feed({&id, 1});
-    const std::span<const float> y = second_reads.feed({&id, 1});
+    const std::span<const float> x = first_reads.feed(id);
+    const std::span<const float> y = second_reads.feed(id);
     parity.mean_kl += divergence(x, y);
     ++parity.n_positions;
     id = best(x);

@@ -28,7 +28,7 @@ class Cuts {
   std::vector<Merge> of(std::size_t id) const {
     std::vector<Merge> merges;
     const std::string_view token = tokens_[id];
-    if (!mergeable_[id] || token.size() > kLongest) return merges;
+    if (!mergeable_[id]) return merges;
     for (std::size_t cut = 1; cut < token.size(); ++cut) {
       const auto left = ids_.find(token.substr(0, cut)), right = ids_.find(token.substr(cut));
       if (left == ids_.end() || right == ids_.end()) continue;
@@ -36,8 +36,6 @@ class Cuts {
     }
     return merges;
   }
-
-  static constexpr std::size_t kLongest = 1024;
 
  private:
   const std::vector<std::string>& tokens_;
@@ -51,14 +49,14 @@ class Cuts {
 /// then put in order, and `merges` are thinned out.
 bool order_runs(const std::vector<std::string>& tokens, std::vector<std::size_t>& ids,
                 std::map<std::size_t, std::vector<Merge>>& merges) {
-  const std::string& shortest = tokens[ids.front()];
-  const std::size_t unit = decode_utf8(shortest.data(), shortest.data() + shortest.size()).size;
+  const std::string& one = tokens[ids.front()];
+  const std::size_t unit = decode_utf8(one.data(), one.data() + one.size()).size;
   std::sort(ids.begin(), ids.end(),
             [&](std::size_t a, std::size_t b) { return tokens[a].size() > tokens[b].size(); });
-  std::string run = shortest.substr(0, unit);
+  std::string run = one.substr(0, unit);
   for (std::size_t i = ids.size(); i-- > 0;) {
     const std::size_t before = run.size();
-    run += shortest.substr(0, unit);
+    run += one.substr(0, unit);
     if (tokens[ids[i]] != run) return false;
     std::erase_if(merges[ids[i]], [&](const Merge& m) {
       return tokens[static_cast<std::size_t>(m.left)].size() != before;

@@ -153,6 +153,15 @@ Result<TokenizerSpec> scored_spec(const GgmlVocabulary& v, const std::string& na
                           .seen = std::to_string(v.scores.size()),
                           .allowed = std::to_string(v.tokens.size())});
   }
+  // Finding the ways to cut a token takes the square of its length.
+  constexpr std::size_t kLongest = 512;
+  for (const std::string& token : v.tokens) {
+    if (token.size() <= kLongest) continue;
+    return base::unsupported({.where = name + ": key 'tokenizer.ggml.tokens'",
+                              .what = "holds a token that is too long",
+                              .seen = std::to_string(token.size()) + " bytes",
+                              .allowed = "at most " + std::to_string(kLongest)});
+  }
   TokenizerSpec spec;
   spec.tokens = v.tokens;
   for (std::size_t id = 0; id < v.tokens.size(); ++id) {

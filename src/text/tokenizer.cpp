@@ -37,7 +37,8 @@ struct Tokenizer::Impl {
   mutable ScratchPool scratch;
 
   void encode(std::string_view text, std::vector<std::int32_t>& out) const;
-  void encode_with(bool all_specials, std::string_view text, std::vector<std::int32_t>& out) const;
+  void encode_with(bool all_specials, std::string_view text, std::span<const ByteSpan> content,
+                   std::vector<std::int32_t>& out) const;
   void encode_piece(const char* p, const char* e, EncodeScratch& scratch,
                     std::vector<std::int32_t>& out) const;
   void characters(std::string_view piece, std::vector<std::uint32_t>& ids) const;
@@ -261,23 +262,29 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids) const {
 }
 
 void Tokenizer::encode(std::string_view utf8, std::vector<std::int32_t>& out) const {
-  if (impl_->some_always) return impl_->encode_with(false, utf8, out);
+  if (impl_->some_always) return impl_->encode_with(false, utf8, {}, out);
   impl_->encode(utf8, out);
 }
 
-std::vector<std::int32_t> Tokenizer::encode_with_special(std::string_view utf8) const {
+std::vector<std::int32_t> Tokenizer::encode_with_special(std::string_view utf8,
+                                                         std::span<const ByteSpan> content) const {
   std::vector<std::int32_t> out;
-  impl_->encode_with(true, utf8, out);
+  impl_->encode_with(true, utf8, content, out);
   return out;
 }
 
 void Tokenizer::Impl::encode_with(bool all_specials, std::string_view utf8,
+                                  std::span<const ByteSpan> content,
                                   std::vector<std::int32_t>& out) const {
   const ClassTable& table = ClassTable::get();
   std::size_t begin = 0;
   for (std::size_t at = 0; at < utf8.size();) {
+    while (!content.empty() && content.front().end <= at) content = content.subspan(1);
     const SpecialToken* special = special_at(utf8, at, all_specials);
-    if (special == nullptr) {
+    const bool is_text =
+        special == nullptr ||
+        (!content.empty() && content.front().begin < at + special->content.size());
+    if (is_text) {
       ++at;
       continue;
     }

@@ -16,6 +16,7 @@
 
 #include "base/env.h"
 #include "base/status.h"
+#include "text/marked_text.h"
 
 namespace belay::text {
 
@@ -69,8 +70,10 @@ class Tokenizer {
   /// `always` found. Bytes that are not UTF-8 count as symbols of their own where the vocabulary is
   /// made of bytes.
   void encode(std::string_view utf8, std::vector<std::int32_t>& out) const;
-  /// The same, but the text of a special token becomes its id.
-  std::vector<std::int32_t> encode_with_special(std::string_view utf8) const;
+  /// The same, but the text of a special token becomes its id, unless some of it lies in `content`
+  /// (spans in order, apart from each other), where text is only text.
+  std::vector<std::int32_t> encode_with_special(std::string_view utf8,
+                                                std::span<const ByteSpan> content = {}) const;
   /// The bytes of the text; specials as their text. Ids outside the vocabulary give nothing.
   std::string decode(std::span<const std::int32_t> ids) const;
   /// The bytes that this token adds to a text; empty for an id that names no token.

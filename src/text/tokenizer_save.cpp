@@ -26,7 +26,7 @@ ordered_json byte_level(const TokenizerSpec& spec) {
   return {{"type", "ByteLevel"},
           {"add_prefix_space", spec.add_prefix_space},
           {"trim_offsets", true},
-          {"use_regex", spec.split == Split::kGpt2}};
+          {"use_regex", spec.split == Split::kGpt2 || spec.split == Split::kDigits}};
 }
 
 /// The Splits before ByteLevel; kDigits has Digits in the first place, and GPT-2's in ByteLevel.
