@@ -55,6 +55,7 @@ ExitCode run(int argc, char** argv) {
   add_chat(verbs);
   add_score(verbs);
   add_forecast(verbs);
+  add_quantize(verbs);
   add_export(verbs);
   add_runs(verbs);
   add_bench(verbs);

@@ -23,12 +23,14 @@ struct Options {
   std::string model, prompt;
   infer::ContinuationOptions text{.max_tokens = 100, .sampler = {.temperature = 0.8, .seed = 1}};
   std::int64_t context = 0;
+  int quantize = 0;
   bool json = false;
   ComputeOptions compute;
 };
 
 base::Status check_options(const Options& o) {
   BELAY_RETURN_IF_ERROR(infer::validate(o.text.sampler, "--"));
+  BELAY_RETURN_IF_ERROR(check_quantize(o.quantize));
   for (const auto& [name, value, least] :
        {std::tuple{"--max-tokens", o.text.max_tokens, 1}, {"--context", o.context, 0}}) {
     BELAY_RETURN_IF_ERROR(check_range(name, value, least, 1 << 24));
@@ -83,7 +85,8 @@ Result<ExitCode> run(Verbs& verbs, Options o) {
   BELAY_ASSIGN_OR_RETURN(const std::vector<std::int32_t> prompt, prompt_ids(tokenizer, o.prompt));
   o.text.vocab_size = tokenizer.vocab_size();
   o.text.stop_ids = stop_ids(config, tokenizer);
-  BELAY_ASSIGN_OR_RETURN(const model::Model model, load_model(verbs.env, compute, *weights, most));
+  BELAY_ASSIGN_OR_RETURN(const model::Model model,
+                         load_model(verbs.env, compute, *weights, most, o.quantize));
   infer::Engine engine(compute.ctx, model, {.sequences = 1});
 
   text::Utf8Stream stream;
@@ -135,6 +138,7 @@ void add_sample(Verbs& verbs) {
   add("--top-p", sampler.top_p, "Draw among the fewest tokens whose probability reaches p");
   add("--context", o.context,
       "Tokens looked back at; 0: the model's most, up to 4096. When they are full, half is kept");
+  add_quantize_option(verb, o.quantize);
   verb.flag("--json", o.json, "Print one JSON document");
   add_compute_options(verb, o.compute);
 }

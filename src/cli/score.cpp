@@ -66,6 +66,7 @@ base::Status check_options(const Options& o) {
         {.what = o.ids.empty() ? "nothing to score was given" : "--file and --ids were both given",
          .next = "use --file TEXT, or --ids FILE.json"});
   }
+  BELAY_RETURN_IF_ERROR(check_quantize(o.quantize));
   for (const auto& [name, value, least] : {std::tuple{"--piece", o.score.piece, 0},
                                            {"--batch-tokens", o.score.batch_tokens, 1},
                                            {"--context", o.context, 0}}) {
@@ -131,6 +132,7 @@ void add_score(Verbs& verbs) {
   verb.option("--piece", o.score.piece,
               "Tokens computed at a time against cached keys and values; 0: whole documents");
   verb.option("--batch-tokens", o.score.batch_tokens, "Tokens packed at a time");
+  add_quantize_option(verb, o.quantize);
   verb.flag("--json", o.json, "Print one JSON document");
   add_compute_options(verb, o.compute);
 }

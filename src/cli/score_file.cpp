@@ -105,7 +105,7 @@ Result<ExitCode> score_file(Verbs& verbs, const ScoreArguments& a) {
   const std::int64_t context =
       std::clamp<std::int64_t>(a.context > 0 ? a.context : kMostContext, 2, config.max_position);
   BELAY_ASSIGN_OR_RETURN(const model::Model model,
-                         load_model(verbs.env, compute, *weights, context));
+                         load_model(verbs.env, compute, *weights, context, a.quantize));
   verbs.log.info("{}: {} parameters, {}", a.model, model.config().n_params(), compute.text());
   BELAY_ASSIGN_OR_RETURN(const std::vector<float> logprobs,
                          score_with_progress(verbs, compute, model, ids, a, context));

@@ -15,6 +15,7 @@ struct ScoreArguments {
   std::string model, ids, file;
   std::int64_t context = 0;
   model::ScoreOptions score;
+  int quantize = 0;
   ComputeOptions compute;
   bool json = false;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "convert/quantize.h"
 #include "store/run_record.h"
 
 namespace belay::cli {
@@ -46,6 +47,16 @@ std::vector<std::int32_t> document_begin(const text::Tokenizer& tokenizer) {
   return {};
 }
 
+void add_quantize_option(Verb verb, int& bits) {
+  verb.option("--quantize", bits,
+              "Round matrices to 8 or 4 bits as they are loaded; 0: as they are stored");
+}
+
+base::Status check_quantize(int bits) {
+  if (bits == 0 || bits == 8 || bits == 4) return {};
+  return out_of_range("--quantize", std::to_string(bits), "0, 8, 4");
+}
+
 std::vector<std::int32_t> stop_ids(const model::ModelConfig& config,
                                    const text::Tokenizer& tokenizer) {
   std::vector<std::int32_t> ids = config.more_eos_ids;
@@ -55,10 +66,18 @@ std::vector<std::int32_t> stop_ids(const model::ModelConfig& config,
 }
 
 Result<model::Model> load_model(base::Env& env, Compute& compute,
-                                const model::WeightSource& weights, std::int64_t longest) {
+                                const model::WeightSource& weights, std::int64_t longest,
+                                int bits) {
   const std::int64_t most = weights.config().max_position;
-  return model::load_for_inference(compute.ctx, env, weights, compute.dtype,
-                                   longest == 0 ? most : std::min(longest, most));
+  const std::int64_t positions = longest == 0 ? most : std::min(longest, most);
+  if (bits == 0) {
+    return model::load_for_inference(compute.ctx, env, weights, compute.dtype, positions);
+  }
+  const convert::QuantizedWeights rounded(
+      compute.ctx.isa, weights,
+      model::quantized_types(weights.config(), model::stored_types(weights),
+                             convert::type_of_bits(bits)));
+  return model::load_for_inference(compute.ctx, env, rounded, compute.dtype, positions);
 }
 
 }  // namespace belay::cli

@@ -30,9 +30,15 @@ std::vector<std::int32_t> document_begin(const text::Tokenizer& tokenizer);
 std::vector<std::int32_t> stop_ids(const model::ModelConfig& config,
                                    const text::Tokenizer& tokenizer);
 
-/// The model for inference, with room for documents of `longest` tokens (0: all that it allows).
-/// Fails when it does not fit in memory, before its weights are read.
+/// Adds --quantize.
+void add_quantize_option(Verb verb, int& bits);
+base::Status check_quantize(int bits);
+
+/// The model for inference, with room for documents of `longest` tokens (0: all that it allows), at
+/// `bits` 8 or 4 (0: as it is stored). Fails when it does not fit in memory, before its weights are
+/// read.
 base::Result<model::Model> load_model(base::Env& env, Compute& compute,
-                                      const model::WeightSource& weights, std::int64_t longest);
+                                      const model::WeightSource& weights, std::int64_t longest,
+                                      int bits = 0);
 
 }  // namespace belay::cli

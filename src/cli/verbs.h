@@ -68,6 +68,7 @@ void add_chat(Verbs& verbs);
 void add_climb(Verbs& verbs);
 void add_data(Verbs& verbs);
 void add_export(Verbs& verbs);
+void add_quantize(Verbs& verbs);
 void add_forecast(Verbs& verbs);
 void add_plan(Verbs& verbs);
 void add_pretrain(Verbs& verbs);

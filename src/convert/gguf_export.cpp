@@ -5,6 +5,7 @@
 #include "model/gguf_config.h"
 #include "model/gguf_model.h"
 #include "model/weights.h"
+#include "ops/quantized.h"
 #include "store/gguf_writer.h"
 #include "store/safetensors.h"
 #include "text/ggml_vocabulary.h"
@@ -97,9 +98,24 @@ void add_vocabulary(const text::GgmlVocabulary& v, const ModelConfig& c, GgufKey
   if (!v.chat_template.empty()) keys.add_string("tokenizer.chat_template", v.chat_template);
 }
 
+/// Rounds whole rows to blocks.
+void round_rows(std::span<const float> rows, std::int64_t width, BlockType type,
+                const GgufExport& options, std::span<std::byte> blocks) {
+  if (options.types.empty() || ops::block_weights(type) == 1) {
+    return ops::quantize(type, rows, blocks);
+  }
+  const tensor::DType dtype = type == BlockType::kQ8_0 ? tensor::DType::kQ8 : tensor::DType::kQ4;
+  const auto row_bytes = static_cast<std::size_t>(tensor::stored_bytes(dtype, width));
+  for (std::size_t r = 0; r * row_bytes < blocks.size(); ++r) {
+    ops::quantize_row(options.isa, rows.data() + r * static_cast<std::size_t>(width), nullptr,
+                      width, dtype, blocks.data() + r * row_bytes);
+  }
+}
+
 /// The rows of a part in the file's order, as blocks, some rows at a time.
 Status write_part(const ModelConfig& c, const WeightPart& part, std::span<const float> values,
-                  std::int64_t width, BlockType type, const store::GgufSink& sink) {
+                  std::int64_t width, BlockType type, const GgufExport& options,
+                  const store::GgufSink& sink) {
   const bool reorder = model::rotates_neighbours(c.family) && model::is_rotated(part);
   const std::int64_t at_once = reorder ? c.head_dim : std::max<std::int64_t>(1, 65536 / width);
   std::vector<float> rows;
@@ -111,7 +127,7 @@ Status write_part(const ModelConfig& c, const WeightPart& part, std::span<const 
     rows.assign(from.begin(), from.end());
     if (reorder) model::reorder_heads(rows, c.head_dim, width, model::HeadRows::kNeighbours);
     blocks.resize(rows.size() / ops::block_weights(type) * ops::block_bytes(type));
-    ops::quantize(type, rows, blocks);
+    round_rows(rows, width, type, options, blocks);
     BELAY_RETURN_IF_ERROR(sink(blocks));
   }
   return {};
@@ -125,13 +141,14 @@ Status check_values(const WeightPart& part, std::span<const float> values, Block
                             .next = "export as f32"});
 }
 
-Status list_tensors(const model::LoadedModel& model, BlockType type,
+Status list_tensors(const model::LoadedModel& model, const GgufExport& options,
                     std::vector<GgufTensorToWrite>& tensors, GgufExported& exported) {
   const ModelConfig& c = model.config;
   const std::vector<WeightSpec> table = model::weight_table(c);
   for (std::size_t i = 0; i < table.size(); ++i) {
     const bool matrix = table[i].shape.rank() == 2;
     const std::int64_t width = matrix ? table[i].shape.last() : 1;
+    const BlockType type = options.types.empty() ? options.type : options.types[i];
     const bool whole = width % static_cast<std::int64_t>(ops::block_weights(type)) == 0;
     const BlockType stored = !matrix ? BlockType::kF32 : whole ? type : BlockType::kF16;
     for (const WeightPart& part : table[i].parts) {
@@ -143,8 +160,8 @@ Status list_tensors(const model::LoadedModel& model, BlockType type,
                                .dims = {part.rows},
                                .data = {}};
       if (matrix) tensor.dims.insert(tensor.dims.begin(), width);
-      tensor.data = [&c, part, values, width, stored](const store::GgufSink& sink) {
-        return write_part(c, part, values, width, stored, sink);
+      tensor.data = [&c, &options, part, values, width, stored](const store::GgufSink& sink) {
+        return write_part(c, part, values, width, stored, options, sink);
       };
       tensors.push_back(std::move(tensor));
     }
@@ -188,7 +205,7 @@ Result<GgufExported> export_gguf(base::Env& env, const std::string& path,
   add_vocabulary(vocabulary, c, keys);
   GgufExported exported;
   std::vector<GgufTensorToWrite> tensors;
-  BELAY_RETURN_IF_ERROR(list_tensors(model, options.type, tensors, exported));
+  BELAY_RETURN_IF_ERROR(list_tensors(model, options, tensors, exported));
   if (c.llama3_rope) tensors.push_back(rope_factors(c));
   BELAY_RETURN_IF_ERROR(store::write_gguf(env, path, keys, tensors));
   BELAY_ASSIGN_OR_RETURN(exported.bytes, env.file_size(path));

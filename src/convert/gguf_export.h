@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/cpu.h"
 #include "base/env.h"
 #include "base/status.h"
 #include "model/hf_folder.h"
@@ -16,6 +17,10 @@ namespace belay::convert {
 struct GgufExport {
   ops::BlockType type = ops::BlockType::kF32;  // kF32, kF16, kBF16, kQ8_0 or kQ4_0
   std::string name = {};                       // general.name
+  /// Of each matrix, by table index; empty: `type` for all. Then blocks are those of
+  /// ops::quantize_row, whose scales are searched for, on these loops.
+  std::vector<ops::BlockType> types = {};
+  base::Isa isa = base::Isa::kScalar;
 };
 
 struct GgufExported {

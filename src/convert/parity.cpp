@@ -26,16 +26,6 @@ double log_sum(std::span<const float> logits) {
   return most + std::log(sum);
 }
 
-double divergence(std::span<const float> a, std::span<const float> b) {
-  const double all_a = log_sum(a), all_b = log_sum(b);
-  double kl = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const double log_a = static_cast<double>(a[i]) - all_a;
-    kl += std::exp(log_a) * (log_a - (static_cast<double>(b[i]) - all_b));
-  }
-  return std::max(0.0, kl);
-}
-
 model::Model to_compute(base::Context& ctx, model::LoadedModel loaded, std::int64_t positions) {
   model::Model model(loaded.config, tensor::DType::kF32, false, positions);
   model.load(ctx, loaded.weights);
@@ -69,6 +59,16 @@ class Reader {
 };
 
 }  // namespace
+
+double divergence(std::span<const float> a, std::span<const float> b) {
+  const double all_a = log_sum(a), all_b = log_sum(b);
+  double kl = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double log_a = static_cast<double>(a[i]) - all_a;
+    kl += std::exp(log_a) * (log_a - (static_cast<double>(b[i]) - all_b));
+  }
+  return std::max(0.0, kl);
+}
 
 Result<WeightDifference> weight_difference(const model::LoadedModel& a,
                                            const model::LoadedModel& b) {

@@ -22,6 +22,9 @@ struct WeightDifference {
 base::Result<WeightDifference> weight_difference(const model::LoadedModel& a,
                                                  const model::LoadedModel& b);
 
+/// KL(a || b) of two predictions, given their logits; in nats.
+double divergence(std::span<const float> a, std::span<const float> b);
+
 struct Parity {
   WeightDifference weights;
   std::vector<std::int32_t> greedy;  // ids that the first model goes on with

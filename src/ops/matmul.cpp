@@ -175,6 +175,7 @@ struct ProductTasks {
     g.a = at(p.x, row * p.ldx), g.a_row = p.ldx / pair_of(dtype), g.a_step = 1;
     g.b = reinterpret_cast<const Word*>(panel_at(panel)), g.b_step = kPanel;
     g.k = words, g.k_block = reduction_block(p.k) / pair_of(dtype);
+    g.stream = p.m <= simd::kStreamRows;
     set_output(g, row, panel * kPanel);
     gemm_of(kernels, dtype)(g);
   }

@@ -146,7 +146,7 @@ void dequantize_row(const std::byte* blocks, std::int64_t n, DType dtype, float*
 }
 
 std::int64_t quantized_rows_bytes(std::int64_t rows, std::int64_t width) {
-  return rows * ceil_div(width, kQuantGroup) * (kQuantGroup + 8);
+  return ceil_div(width, kQuantGroup) * (rows * kQuantGroup + 8 * round_up(rows, 16));
 }
 
 QuantizedRows quantize_rows(base::Context& ctx, const View& x, std::int64_t m, std::int64_t k,
@@ -156,13 +156,14 @@ QuantizedRows quantize_rows(base::Context& ctx, const View& x, std::int64_t m, s
   q.groups = ceil_div(k, kQuantGroup);
   q.codes = reinterpret_cast<std::int8_t*>(scratch);
   q.scale = reinterpret_cast<float*>(scratch + m * q.groups * kQuantGroup);
-  q.sum = reinterpret_cast<std::int32_t*>(q.scale + m * q.groups);
+  q.sum = reinterpret_cast<std::int32_t*>(q.scale + round_up(m, 16) * q.groups);
   const auto rows = [&](std::int64_t begin, std::int64_t end) {
-    run({.x = static_cast<const std::byte*>(x.data) + begin * ldx * tensor::dtype_bytes(x.dtype),
+    run({.x = x.data,
          .ld = ldx,
-         .codes = q.codes + begin * q.groups * kQuantGroup,
-         .scale = q.scale + begin * q.groups,
-         .sum = q.sum + begin * q.groups,
+         .codes = q.codes,
+         .scale = q.scale,
+         .sum = q.sum,
+         .first = begin,
          .rows = end - begin,
          .width = k});
   };

@@ -29,11 +29,11 @@ void quantize_row(base::Isa isa, const float* x, const float* importance, std::i
                   DType dtype, std::byte* blocks);
 void dequantize_row(const std::byte* blocks, std::int64_t n, DType dtype, float* to);
 
-/// Rows of activations, quantized: in the scratch of a product.
+/// Rows of activations, quantized: in the scratch of a product, as simd::QuantizeRows writes them.
 struct QuantizedRows {
-  std::int8_t* codes;  // [rows][groups * 32]
-  float* scale;        // [rows][groups]
-  std::int32_t* sum;   // [rows][groups]
+  std::int8_t* codes;
+  float* scale;
+  std::int32_t* sum;
   std::int64_t groups;
 };
 std::int64_t quantized_rows_bytes(std::int64_t rows, std::int64_t width);

@@ -176,6 +176,184 @@ void on_tiles(const Args& args) {
   _tile_release();
 }
 
+// --- Up to 16 rows: all columns of a panel at once, so that it passes once, in order. Sums in
+// tiles 0 to 3, A in 4, B in 5 to 7.
+
+struct alignas(64) FewTail {
+  Word a[kTile][kTile];
+  Word b[kTile][kPanel];
+};
+
+/// Where the next lines are asked for: a few after each load of a tile, for many at once would
+/// hold up the loads.
+template <int kWide>
+BELAY_INLINE void few_step(const Word* a, Index a_row, const Word* b, Index b_row) {
+  const auto ahead = [&](int part) BELAY_LAMBDA {
+    ask_ahead(b + part * kTile * kTile, kTile * kWordBytes * kTile / 64);
+  };
+  _tile_loadd(4, a, a_row * kWordBytes);
+  _tile_loadd(5, b, b_row * kWordBytes);
+  ahead(0);
+  _tile_dpbf16ps(0, 4, 5);
+  if constexpr (kWide > 1) {
+    _tile_loadd(6, b + kTile, b_row * kWordBytes);
+    ahead(1);
+    _tile_dpbf16ps(1, 4, 6);
+  }
+  if constexpr (kWide > 2) {
+    _tile_loadd(7, b + 2 * kTile, b_row * kWordBytes);
+    ahead(2);
+    _tile_dpbf16ps(2, 4, 7);
+  }
+  if constexpr (kWide > 3) {
+    _tile_loadd(5, b + 3 * kTile, b_row * kWordBytes);
+    ahead(3);
+    _tile_dpbf16ps(3, 4, 5);
+  }
+}
+
+/// sum[m][kWide * kTile] = the product over words [w, end).
+template <int kWide>
+BELAY_INLINE void few_block(const GemmPanel& g, Index w, Index end, float (*sum)[kPanel]) {
+  memory_barrier();
+  _tile_zero(0);
+  if constexpr (kWide > 1) _tile_zero(1);
+  if constexpr (kWide > 2) _tile_zero(2);
+  if constexpr (kWide > 3) _tile_zero(3);
+  for (; w + kTile <= end; w += kTile) {
+    const Word* b = g.b + w * g.b_step;
+    few_step<kWide>(g.a + w, g.a_row, b, g.b_step);
+  }
+  if (w < end) {
+    FewTail tail;
+    for (Index r = 0; r < g.m; ++r) store_w(tail.a[r], load_w_n(g.a + r * g.a_row + w, end - w));
+    for (Index i = 0; i < kTile; ++i) {
+      for (Index c = 0; c < kWide * kTile; c += kTile) {
+        store_w(tail.b[i] + c, w + i < end ? load_w(g.b + (w + i) * g.b_step + c) : set1_w(0));
+      }
+    }
+    memory_barrier();
+    few_step<kWide>(tail.a[0], kTile, tail.b[0], kPanel);
+  }
+  _tile_stored(0, sum[0], kPanel * kWordBytes);
+  if constexpr (kWide > 1) _tile_stored(1, sum[0] + kTile, kPanel * kWordBytes);
+  if constexpr (kWide > 2) _tile_stored(2, sum[0] + 2 * kTile, kPanel * kWordBytes);
+  if constexpr (kWide > 3) _tile_stored(3, sum[0] + 3 * kTile, kPanel * kWordBytes);
+  memory_barrier();
+}
+
+template <int kWide>
+void few_rows(const GemmPanel& g) {
+  alignas(64) float total[kTile][kPanel], sum[kTile][kPanel];
+  for (Index w = 0; w < g.k; w += g.k_block) {
+    few_block<kWide>(g, w, g.k - w < g.k_block ? g.k : w + g.k_block, w == 0 ? total : sum);
+    for (Index r = 0; w > 0 && r < g.m; ++r) {
+      for (Index c = 0; c < kWide * kTile; c += kTile) {
+        store(total[r] + c, add(load(total[r] + c), load(sum[r] + c)));
+      }
+    }
+  }
+  for (Index r = 0; r < g.m; ++r) {
+    for (Index c = 0; c < g.n; c += kTile) put(g, r, c, load(total[r] + c), g.n - c);
+  }
+}
+
+// --- One or two rows: on vectors, whose loads reach memory faster than those of tiles, in the
+// order of the tiles.
+
+constexpr Index kMostBlock = 512;  // words of a block (ops/matmul.h)
+
+/// Subnormal numbers, read or computed, are zero, as they are on tiles.
+class FlushSubnormals {
+ public:
+  FlushSubnormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040u); }
+  ~FlushSubnormals() { _mm_setcsr(before_); }
+  FlushSubnormals(const FlushSubnormals&) = delete;
+  FlushSubnormals& operator=(const FlushSubnormals&) = delete;
+
+ private:
+  unsigned before_;
+};
+
+template <int kMany>
+using LineSums = F32x16[kMany][kPanel / 16];
+
+/// even and odd = what 16 words (or `words` of them) add; a: the numbers of A, by row.
+template <int kMany>
+BELAY_INLINE void line_step(const float (*a)[2 * kMostBlock], const Word* b, Index words,
+                            LineSums<kMany>& even, LineSums<kMany>& odd) {
+  each<kMany, 4>([&](int r, int v) BELAY_LAMBDA { even[r][v] = odd[r][v] = set1(0.0f); });
+#pragma GCC unroll 1
+  for (Index w = 0; w < words; ++w, b += kPanel) {
+    ask_ahead(b, kPanel * kWordBytes / 64);
+    each<1, 4>([&](int, int v) BELAY_LAMBDA {
+      const Word16 both = load_w(b + 16 * v);
+      const F32x16 low = low_halves(both), high = high_halves(both);
+#pragma GCC unroll 2
+      for (int r = 0; r < kMany; ++r) {
+        even[r][v] = fma(low, set1(a[r][2 * w]), even[r][v]);
+        odd[r][v] = fma(high, set1(a[r][2 * w + 1]), odd[r][v]);
+      }
+    });
+  }
+}
+
+template <int kMany>
+void lines(const GemmPanel& g) {
+  alignas(64) float a[kMany][2 * kMostBlock];
+  LineSums<kMany> total, sum, even, odd;
+  const FlushSubnormals flush;
+  for (Index first = 0; first < g.k; first += g.k_block) {
+    const Index n = g.k - first < g.k_block ? g.k - first : g.k_block;
+    for (int r = 0; r < kMany; ++r) {
+      const auto* x = reinterpret_cast<const std::uint16_t*>(g.a + r * g.a_row + first);
+      for (Index i = 0; i < 2 * n; i += 16) store(a[r] + i, load_b_n(x + i, 2 * n - i));
+    }
+    each<kMany, 4>([&](int r, int v) BELAY_LAMBDA { sum[r][v] = set1(0.0f); });
+    for (Index w = 0; w < n; w += kTile) {
+      const Word* b = g.b + (first + w) * kPanel;
+      const auto at = reinterpret_cast<const float(*)[2 * kMostBlock]>(a[0] + 2 * w);
+      line_step<kMany>(at, b, n - w < kTile ? n - w : kTile, even, odd);
+      each<kMany, 4>([&](int r, int v)
+                         BELAY_LAMBDA { sum[r][v] = add(sum[r][v], add(even[r][v], odd[r][v])); });
+    }
+    each<kMany, 4>([&](int r, int v) BELAY_LAMBDA {
+      total[r][v] = first == 0 ? sum[r][v] : add(total[r][v], sum[r][v]);
+    });
+  }
+  each<kMany, 4>([&](int r, int v) BELAY_LAMBDA {
+    if (16 * v < g.n) put(g, r, 16 * v, total[r][v], g.n - 16 * v);
+  });
+}
+
+void few(const GemmPanel& g) {
+  if (g.b_step == kPanel && g.k_block <= kMostBlock && g.m <= 2) {
+    return g.m == 1 ? lines<1>(g) : lines<2>(g);
+  }
+  TileConfig config{};
+  config.palette = 1;
+  for (int t = 0; t < 8; ++t) {
+    config.rows[t] = static_cast<std::uint8_t>(t < 5 ? g.m : kTile);
+    config.row_bytes[t] = kTile * kWordBytes;
+  }
+  memory_barrier();
+  _tile_loadconfig(&config);
+  if (g.n > 3 * kTile) {
+    few_rows<4>(g);
+  } else if (g.n > 2 * kTile) {
+    few_rows<3>(g);
+  } else if (g.n > kTile) {
+    few_rows<2>(g);
+  } else {
+    few_rows<1>(g);
+  }
+  _tile_release();
+}
+
+void gemm(const GemmPanel& g) {
+  g.m <= kTile ? few(g) : on_tiles<GemmPanel, gemm_panel<multiply>>(g);
+}
+
 template <bool kHigh, bool kWide>
 BELAY_INLINE void outer_block(const OuterPanel& g, Index row, Index column) {
   const Word* a = g.a + row / kTile * g.a_tile;
@@ -241,7 +419,7 @@ struct Attention : ElemBf16 {
 
 constexpr Index kQuantRows = 96;    // of which sums are kept between runs of groups
 constexpr Index kQuantGroups = 32;  // of a run: what all rows read of B stays near
-constexpr Index kFewRows = 6;       // up to here vectors are as fast
+constexpr Index kFewRows = 8;       // up to here vectors are as fast
 
 /// Sets the tiles up for products of a group: sums 0, 1; A 4, 5; B 6, 7.
 BELAY_INLINE void configure_quant(Index rows) {
@@ -277,47 +455,63 @@ SignedCodes signed_codes(const std::byte* b, Index groups, std::byte* room) {
   }
 }
 
-/// sums[kTile][kTile] (from zero when `first`) over a run of groups, for up to kTile rows.
-BELAY_INLINE void quant_tile(const QuantPanel& p, Index row, Index rows, Index g, Index groups,
-                             const SignedCodes& b, const float* b_scale, float* sums, bool first) {
-  F32x16 acc[kTile];
-#pragma GCC unroll 16
-  for (int r = 0; r < kTile; ++r) acc[r] = first ? set1(0.0f) : load(sums + r * kTile);
-  const Index stride = p.groups * kQuantGroup;
-  const std::int8_t* a = p.a + row * stride + g * kQuantGroup;
-  const float* scale = p.a_scale + row * p.groups + g;
-  alignas(64) std::int32_t dots[2][kTile][kTile];
-  const auto gather = [&](int half, Index i) BELAY_LAMBDA {
+/// Sixteen rows by sixteen columns over a run of groups.
+struct QuantTile {
+  const std::int8_t* a;
+  Index a_row;  // bytes
+  SignedCodes b;
+  const float *a_scale, *b_scale;  // [groups][kTile]
+
+  /// dots = the products of group i, by two sets of tiles in turn, so that one set is on its way
+  /// while what the other gave is added.
+  template <int kSet>
+  BELAY_INLINE void multiply(Index i, std::int32_t (&dots)[kTile][kTile]) const {
+    const std::int8_t* rows = a + i * kQuantGroup;
+    const std::byte* columns = b.codes + i * b.stride;
+    if constexpr (kSet == 0) {
+      _tile_zero(0);
+      _tile_loadd(4, rows, a_row);
+      _tile_loadd(6, columns, 64);
+      _tile_dpbssd(0, 4, 6);
+      _tile_stored(0, dots, 64);
+    } else {
+      _tile_zero(1);
+      _tile_loadd(5, rows, a_row);
+      _tile_loadd(7, columns, 64);
+      _tile_dpbssd(1, 5, 7);
+      _tile_stored(1, dots, 64);
+    }
+  }
+  BELAY_INLINE void add(Index i, const std::int32_t (&dots)[kTile][kTile],
+                        F32x16 (&acc)[kTile]) const {
     const F32x16 s = load(b_scale + i * kTile);
 #pragma GCC unroll 16
     for (int r = 0; r < kTile; ++r) {
-      const float x = scale[(r < rows ? r : 0) * p.groups + i];
-      acc[r] = fma(to_floats(load_w(reinterpret_cast<const Word*>(dots[half][r]))), mul(s, set1(x)),
-                   acc[r]);
+      const F32x16 dot = to_floats(load_w(reinterpret_cast<const Word*>(dots[r])));
+      acc[r] = fma(dot, mul(s, set1(a_scale[i * kTile + r])), acc[r]);
     }
-  };
-  for (Index i = 0; i < groups; i += 2) {
-    _tile_zero(0);
-    _tile_loadd(4, a + i * kQuantGroup, stride);
-    _tile_loadd(6, b.codes + i * b.stride, 64);
-    _tile_dpbssd(0, 4, 6);
-    _tile_stored(0, dots[0], 64);
-    const bool two = i + 1 < groups;
-    if (two) {
-      _tile_zero(1);
-      _tile_loadd(5, a + (i + 1) * kQuantGroup, stride);
-      _tile_loadd(7, b.codes + (i + 1) * b.stride, 64);
-      _tile_dpbssd(1, 5, 7);
-      _tile_stored(1, dots[1], 64);
-    }
-    memory_barrier();
-    gather(0, i);
-    if (two) gather(1, i + 1);
-    memory_barrier();
   }
+  /// sums, from zero when `first`.
+  void run(Index groups, float (*sums)[kTile], bool first) const {
+    F32x16 acc[kTile];
+    alignas(64) std::int32_t dots[2][kTile][kTile];
 #pragma GCC unroll 16
-  for (int r = 0; r < kTile; ++r) store(sums + r * kTile, acc[r]);
-}
+    for (int r = 0; r < kTile; ++r) acc[r] = first ? set1(0.0f) : load(sums[r]);
+    multiply<0>(0, dots[0]);
+    for (Index i = 0; i < groups; i += 2) {
+      if (i + 1 < groups) multiply<1>(i + 1, dots[1]);
+      memory_barrier();
+      add(i, dots[0], acc);
+      if (i + 1 == groups) break;
+      memory_barrier();
+      if (i + 2 < groups) multiply<0>(i + 2, dots[0]);
+      memory_barrier();
+      add(i + 1, dots[1], acc);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kTile; ++r) store(sums[r], acc[r]);
+  }
+};
 
 /// Sixteen columns of up to kQuantRows rows.
 template <class Codes>
@@ -335,14 +529,17 @@ void quant_columns(const QuantPanel& p, Index first_row, Index m, Index column) 
     }
     const SignedCodes codes =
         signed_codes<Codes>(b + kScaleBytes + column / 16 * Codes::kBytes, groups, room);
-    const auto tile = [&](Index row, Index rows) {
-      quant_tile(p, first_row + row, rows, g, groups, codes, scales[0], sums[row], g == 0);
+    const auto tile = [&](Index row) {
+      const Index at = (first_row + row) * p.groups;
+      const QuantTile t{p.a + at * kQuantGroup + g * kQuantGroup, p.groups * kQuantGroup, codes,
+                        p.a_scale + at + g * kTile, scales[0]};
+      t.run(groups, sums + row, g == 0);
     };
     memory_barrier();
-    for (Index row = 0; row < whole; row += kTile) tile(row, kTile);
+    for (Index row = 0; row < whole; row += kTile) tile(row);
     if (whole == m) continue;
     configure_quant(m - whole);
-    tile(whole, m - whole);
+    tile(whole);
     configure_quant(kTile);
   }
   for (Index row = 0; row < m; ++row) put(p, first_row + row, column, load(sums[row]));
@@ -362,7 +559,7 @@ void quant_on_tiles(const QuantPanel& p) {
 }  // namespace
 
 Kernels with_tiles(Kernels kernels) {
-  kernels.gemm_bf16 = on_tiles<GemmPanel, gemm_panel<multiply>>;
+  kernels.gemm_bf16 = gemm;
   kernels.gemm_q8 = quant_on_tiles<Codes8>;
   kernels.gemm_q4 = quant_on_tiles<Codes4>;
   kernels.outer_bf16 = on_tiles<OuterPanel, outer>;

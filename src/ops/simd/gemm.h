@@ -34,12 +34,13 @@ BELAY_INLINE void each(Body body) {
 
 /// acc = A B over k words: word (row, i) of A at a[row * a_row + i * a_step], of B at b[i * b_step
 /// + column].
-template <class Madd, int MR, int NV>
+template <class Madd, int MR, int NV, bool kStream = false>
 BELAY_INLINE void product(const Word* a, Index a_row, Index a_step, const Word* b, Index b_step,
                           Index k, F32x16 (&acc)[MR][NV]) {
   each<MR, NV>([&](int r, int v) BELAY_LAMBDA { acc[r][v] = set1(0.0f); });
 #pragma GCC unroll 1
   for (Index i = 0; i < k; ++i, a += a_step, b += b_step) {
+    if constexpr (kStream) ask_ahead(b, NV);
     Word16 bv[NV];
 #pragma GCC unroll 8
     for (int v = 0; v < NV; ++v) bv[v] = load_w(b + v * 16);
@@ -107,10 +108,11 @@ BELAY_INLINE void put_tile(const GemmPanel& g, Index row, Index column, F32x16 (
   }
 }
 
-template <class Madd, int MR, int NV>
+template <class Madd, int MR, int NV, bool kStream = false>
 void tile(const GemmPanel& g, Index row, Index column) {
   F32x16 acc[MR][NV];
-  product<Madd, MR, NV>(g.a + row * g.a_row, g.a_row, g.a_step, g.b + column, g.b_step, g.k, acc);
+  product<Madd, MR, NV, kStream>(g.a + row * g.a_row, g.a_row, g.a_step, g.b + column, g.b_step,
+                                 g.k, acc);
   put_tile<MR, NV>(g, row, column, acc);
 }
 
@@ -128,9 +130,39 @@ BELAY_INLINE void rows(const GemmPanel& g, Index column) {
   }
 }
 
+/// Whole panels that come from memory: the first rows bring them near, all columns at once, which
+/// without AVX-512 has registers for one row.
+template <class Madd>
+BELAY_INLINE void stream_rows(const GemmPanel& g) {
+  GemmPanel rest = g;
+  const auto first = [&]<int MR>() BELAY_LAMBDA {
+    tile<Madd, MR, 4, true>(g, 0, 0);
+    rest.a += MR * g.a_row, rest.m -= MR;
+    if (rest.c != nullptr) rest.c += MR * g.ldc;
+    if (rest.y != nullptr) rest.y += MR * g.ldc;
+    if (rest.scale != nullptr) rest.scale += MR;
+  };
+  if constexpr (kVectors == 1) {
+    first.template operator()<1>();
+  } else {
+    switch (g.m) {
+      case 1: first.template operator()<1>(); break;
+      case 2: first.template operator()<2>(); break;
+      case 3: first.template operator()<3>(); break;
+      case 4: first.template operator()<4>(); break;
+      case 5: first.template operator()<5>(); break;
+      default: first.template operator()<6>(); break;
+    }
+  }
+  for (Index column = 0; rest.m > 0 && column < kPanel; column += 16 * kVectors) {
+    rows<Madd, kVectors>(rest, column);
+  }
+}
+
 /// C (+)= A B, the sum over all of k from zero.
 template <class Madd>
 void gemm_block(const GemmPanel& g) {
+  if (g.stream && g.n == kPanel) return stream_rows<Madd>(g);
   Index column = 0;
   if constexpr (kVectors == 4) {
     for (; g.n - column > 48; column += 64) rows<Madd, 4>(g, column);
@@ -151,7 +183,7 @@ void gemm_panel(const GemmPanel& g) {
     GemmPanel part{};
     part.a_row = g.a_row, part.a_step = g.a_step, part.b_step = g.b_step;
     part.m = g.m - row < kSumRows ? g.m - row : kSumRows, part.n = g.n;
-    part.c = sums[0], part.ldc = kPanel;
+    part.c = sums[0], part.ldc = kPanel, part.stream = g.stream;
     for (Index k = 0; k < g.k; k += g.k_block) {
       part.a = g.a + row * g.a_row + k * g.a_step, part.b = g.b + k * g.b_step;
       part.k = part.k_block = g.k - k < g.k_block ? g.k - k : g.k_block;

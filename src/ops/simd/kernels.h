@@ -19,6 +19,8 @@ constexpr Index kPanel = 64;       // columns of a packed panel
 constexpr Index kRowTile = 6;      // rows that a product keeps in registers
 constexpr Index kOuterRows = 8;    // rows of an outer product that vectors keep in registers,
 constexpr Index kOuterPanel = 48;  // beside this many columns
+constexpr Index kStreamRows = 16;  // rows up to which a product waits for the memory of B
+constexpr Index kAhead = 3072;     // bytes by which it is asked for before
 constexpr Index kKeyBlock = 64;    // keys that attention takes at a time, from the document's start
 constexpr Index kQueryTile = 48;   // queries that attention takes at a time: not part of the order
 constexpr Index kBackwardTile = 96;  // the same in backward, where it is part of it
@@ -39,6 +41,7 @@ struct GemmPanel {
   Index ldc = 0;
   bool add = false;              // c += product
   const float* scale = nullptr;  // c = c * scale[row] + product
+  bool stream = false;           // few rows: B comes from memory, once, and is asked for ahead
 };
 
 /// How outer_* takes its operands: A as tiles of `rows` rows, B as panels of `columns` columns, k
@@ -67,14 +70,15 @@ constexpr Index kScaleBytes = kPanel * 2;
 
 /// Activations as bytes: of each row, every kQuantGroup numbers (the last filled up with zeros) get
 /// a scale, max |x| / 127, and are divided by it and rounded to nearest even. Where a number is not
-/// finite, neither is the scale.
+/// finite, neither is the scale. Of scales and sums sixteen rows stand side by side.
 struct QuantizeRows {
   const void* x;  // E
   Index ld;
   std::int8_t* codes;  // [rows][groups * kQuantGroup]
-  float* scale;        // [rows][groups]
-  std::int32_t* sum;   // [rows][groups]: of the codes
-  Index rows, width;
+  float* scale;        // [rows / 16][groups][16]
+  std::int32_t* sum;   // [rows / 16][groups][16]: of the codes
+  Index first, rows;   // of the rows that these begin with: those to quantize
+  Index width;
 };
 
 /// C[m, n] (+)= A B^T, A quantized activations, B one panel of quantized weights: for each group of
@@ -83,7 +87,7 @@ struct QuantizeRows {
 /// are k 0 to 15 and whose high halves the others. The dot product of a group is exact;
 /// y = fma(dot, weight scale * activation scale, y) over the groups ascending, from zero.
 struct QuantPanel {
-  const std::int8_t* a;
+  const std::int8_t* a;  // as QuantizeRows writes them
   const float* a_scale;
   const std::int32_t* a_sum;
   Index groups;
@@ -95,6 +99,13 @@ struct QuantPanel {
   Index ldc = 0;
   bool add = false;
 };
+
+/// Asks for `lines` cache lines that begin kAhead bytes behind p. What is there need not be ours.
+inline __attribute__((always_inline)) void ask_ahead(const void* p, int lines) {
+  const char* ahead = static_cast<const char*>(p) + kAhead;
+#pragma GCC unroll 64
+  for (int i = 0; i < lines; ++i) __builtin_prefetch(ahead + 64 * i, 0, 2);
+}
 
 /// x' = x + delta, h = x' rstd w with rstd = 1 / sqrt(mean(x'^2) + eps); rows of `width`.
 struct NormRows {

@@ -54,26 +54,29 @@ BELAY_INLINE void put(const QuantPanel& p, Index row, Index column, F32x16 v) {
   if (column < p.n) put(to, row, column, v, p.n - column);
 }
 
-/// kRows rows; B is asked for some groups ahead.
-template <class Codes, int kRows>
+/// kRows rows. The first ones bring B near.
+template <class Codes, int kRows, bool kStream>
 void quant_rows(const QuantPanel& p, Index row) {
   constexpr int kAcross = kPanel / 16;
   F32x16 acc[kRows][kAcross];
   each<kRows, kAcross>([&](int r, int v) BELAY_LAMBDA { acc[r][v] = set1(0.0f); });
   const std::int8_t* a = p.a + row * p.groups * kQuantGroup;
-  const float* scale = p.a_scale + row * p.groups;
-  const std::int32_t* sum = p.a_sum + row * p.groups;
+  const Index rows_at = row / 16 * 16 * p.groups + row % 16;  // kRows never cross sixteen
+  const float* scale = p.a_scale + rows_at;
+  const std::int32_t* sum = p.a_sum + rows_at;
   const std::byte* b = p.b;
   for (Index g = 0; g < p.groups; ++g, a += kQuantGroup, b += panel_group_bytes<Codes>()) {
 #pragma GCC unroll 4
     for (int v = 0; v < kAcross; ++v) {
+      constexpr Index kPart = panel_group_bytes<Codes>() / kAcross;
+      if constexpr (kStream) ask_ahead(b + v * kPart, kPart / 64 + 1);
       Word16 w[kGroupWords];
       Codes::load(b + kScaleBytes + v * Codes::kBytes, w);
       const F32x16 b_scale = load_h(reinterpret_cast<const std::uint16_t*>(b) + 16 * v);
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) {
         const std::int8_t* x = a + r * p.groups * kQuantGroup;
-        const Index at = r * p.groups + g;
+        const Index at = g * 16 + r;
         Word16 low = set1_w(static_cast<std::uint32_t>(-Codes::kOffset * sum[at]));
         Word16 high = set1_w(0);
 #pragma GCC unroll 4
@@ -91,12 +94,20 @@ void quant_rows(const QuantPanel& p, Index row) {
 
 template <class Codes>
 void quant_panel(const QuantPanel& p) {
-  Index row = 0;
 #if defined(__AVX512F__)
-  for (; row + 4 <= p.m; row += 4) quant_rows<Codes, 4>(p, row);
-  for (; row + 2 <= p.m; row += 2) quant_rows<Codes, 2>(p, row);
+  constexpr int kMost = 4;
+#else
+  constexpr int kMost = 1;
 #endif
-  for (; row < p.m; ++row) quant_rows<Codes, 1>(p, row);
+  Index row = p.m < kMost ? p.m : kMost;
+  switch (row) {
+    case 1: quant_rows<Codes, 1, true>(p, 0); break;
+    case 2: quant_rows<Codes, 2, true>(p, 0); break;
+    case 3: quant_rows<Codes, 3, true>(p, 0); break;
+    default: quant_rows<Codes, 4, true>(p, 0); break;
+  }
+  for (; row + kMost <= p.m; row += kMost) quant_rows<Codes, kMost, false>(p, row);
+  for (; row < p.m; ++row) quant_rows<Codes, 1, false>(p, row);
 }
 
 /// Quantizes one group of n numbers, n at most kQuantGroup.
@@ -123,12 +134,12 @@ BELAY_INLINE void quantize_group(const typename E::T* x, Index n, std::int8_t* c
 template <class E>
 void quantize_rows(const QuantizeRows& q) {
   const Index groups = (q.width + kQuantGroup - 1) / kQuantGroup;
-  for (Index r = 0; r < q.rows; ++r) {
-    const auto* x = static_cast<const typename E::T*>(q.x) + r * q.ld;
+  for (Index row = q.first; row < q.first + q.rows; ++row) {
+    const auto* x = static_cast<const typename E::T*>(q.x) + row * q.ld;
     for (Index g = 0; g < groups; ++g) {
-      const Index at = r * groups + g, left = q.width - g * kQuantGroup;
+      const Index at = (row / 16 * groups + g) * 16 + row % 16, left = q.width - g * kQuantGroup;
       quantize_group<E>(x + g * kQuantGroup, left < kQuantGroup ? left : kQuantGroup,
-                        q.codes + at * kQuantGroup, q.scale[at], q.sum[at]);
+                        q.codes + (row * groups + g) * kQuantGroup, q.scale[at], q.sum[at]);
     }
   }
 }

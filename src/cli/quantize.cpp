@@ -1,0 +1,219 @@
+// belay quantize: a model at 8 or 4 bits as a GGUF file, and what that costs on a text.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <numbers>
+
+#include "base/units.h"
+#include "cli/text_model.h"
+#include "cli/verbs.h"
+#include "convert/gguf_export.h"
+#include "convert/quantize.h"
+#include "data/embedded_corpus.h"
+#include "model/gguf_model.h"
+#include "text/unicode.h"
+
+namespace belay::cli {
+namespace {
+
+using base::Result;
+using base::Status;
+using nlohmann::ordered_json;
+
+constexpr std::uint64_t kMaxTextBytes = std::uint64_t{1} << 30;
+constexpr std::int64_t kMostTokens = 1 << 24;
+constexpr std::size_t kBytesAToken = 16;  // of text that is read for each token wanted
+
+struct Options {
+  std::string model, out, eval_text;
+  int bits = 8;
+  std::int64_t eval_tokens = 4096, context = 256;
+  bool per_layer = false, json = false;
+  ComputeOptions compute;
+};
+
+Status check_options(const Options& o) {
+  if (o.bits != 8 && o.bits != 4) return out_of_range("--bits", std::to_string(o.bits), "8, 4");
+  BELAY_RETURN_IF_ERROR(check_range("--eval-tokens", o.eval_tokens, 2, kMostTokens));
+  BELAY_RETURN_IF_ERROR(check_range("--context", o.context, 2, 1 << 16));
+  if (model::is_gguf_path(o.out)) return {};
+  return base::invalid_argument({.where = "--out",
+                                 .what = "does not end in .gguf",
+                                 .seen = base::printable(o.out),
+                                 .next = "8 and 4 bits are written as GGUF"});
+}
+
+/// The text that both models predict, and how many bytes its predicted tokens are.
+struct EvalText {
+  std::vector<std::int32_t> ids;
+  std::int64_t window = 0, vocab = 0;
+  double n_bytes = 0;
+};
+
+Result<EvalText> eval_text(base::Env& env, const Options& o, const text::Tokenizer& tokenizer,
+                           const model::ModelConfig& config) {
+  std::string text;
+  if (o.eval_text.empty()) {
+    text = data::embedded_corpus().valid;
+  } else {
+    BELAY_ASSIGN_OR_RETURN(text, env.read_file(o.eval_text, kMaxTextBytes));
+  }
+  const auto wanted = static_cast<std::size_t>(o.eval_tokens);
+  text.resize(text::valid_utf8_prefix(std::string_view(text).substr(0, wanted * kBytesAToken)));
+  EvalText eval;
+  eval.ids = document_begin(tokenizer);
+  const std::size_t begin = eval.ids.size();
+  tokenizer.encode(text, eval.ids);
+  eval.ids.resize(std::min(eval.ids.size(), begin + wanted));
+  if (eval.ids.size() < 2) {
+    return base::invalid_argument({.where = o.eval_text.empty() ? "--eval-text" : o.eval_text,
+                                   .what = "has nothing to predict",
+                                   .seen = std::to_string(eval.ids.size()) + " tokens",
+                                   .allowed = "at least 2, in UTF-8"});
+  }
+  eval.window = std::min({o.context, config.max_position, std::ssize(eval.ids)});
+  eval.vocab = tokenizer.vocab_size();
+  for (std::size_t i = 1; i < eval.ids.size(); ++i) {
+    if (i % static_cast<std::size_t>(eval.window) == 0) continue;  // first of a window
+    eval.n_bytes += static_cast<double>(tokenizer.token_bytes(eval.ids[i]).size());
+  }
+  return eval;
+}
+
+double bits_per_byte(double nats, const EvalText& eval) {
+  return nats / std::numbers::ln2 / std::max(1.0, eval.n_bytes);
+}
+
+Status refuse_quantized(const std::string& path, const model::StoredTypes& types) {
+  if (std::none_of(types.begin(), types.end(), tensor::is_quantized)) return {};
+  return base::unsupported({.where = path,
+                            .what = "is quantized already",
+                            .next = "quantize the model that it was made from"});
+}
+
+/// KL when only the matrices of one layer (-1: embedding and output layer) are quantized.
+Result<ordered_json> layers_json(Verbs& verbs, Compute& compute, const Options& o,
+                                 const model::WeightSource& weights, const model::Model& original,
+                                 const EvalText& eval) {
+  const auto table = model::weight_table(weights.config());
+  const model::StoredTypes stored = model::stored_types(weights);
+  const model::StoredTypes all =
+      model::quantized_types(weights.config(), stored, convert::type_of_bits(o.bits));
+  ordered_json rows = ordered_json::array();
+  for (std::int64_t layer = -1; layer < weights.config().n_layers; ++layer) {
+    model::StoredTypes types = stored;
+    for (std::size_t i = 0; i < table.size(); ++i) {
+      if (table[i].layer == layer) types[i] = all[i];
+    }
+    const convert::QuantizedWeights rounded(compute.ctx.isa, weights, types);
+    BELAY_ASSIGN_OR_RETURN(const model::Model one,
+                           load_model(verbs.env, compute, rounded, eval.window));
+    const auto d =
+        convert::text_divergence(compute.ctx, original, one, eval.ids, eval.window, eval.vocab);
+    rows.push_back({{"layer", layer},
+                    {"mean_kl", d.mean_kl},
+                    {"bits_per_byte", bits_per_byte(d.nats_b, eval)}});
+  }
+  return rows;
+}
+
+void print_text(const Options& o, const ordered_json& r) {
+  fmt::print("{}: {}, {:.2f} bits a weight\n", o.out,
+             base::bytes_text(r["bytes"].get<std::uint64_t>()), r["bits_per_weight"].get<double>());
+  if (const std::size_t n = r["in_f16"].size(); n > 0) {
+    fmt::print("{} matrices in f16: their rows are no whole blocks\n", n);
+  }
+  fmt::print(
+      "over {} predictions: {:.4f} bits per byte, of the model {:.4f}; mean KL {:.3g} nats\n",
+      r["predictions"].get<std::size_t>(), r["bits_per_byte"].get<double>(),
+      r["bits_per_byte_of_model"].get<double>(), r["mean_kl"].get<double>());
+  if (!r.contains("layers")) return;
+  fmt::print("{:>8}  {:>10}  only this layer quantized\n", "layer", "mean KL");
+  for (const auto& row : r["layers"]) {
+    const auto layer = row["layer"].get<std::int64_t>();
+    fmt::print("{:>8}  {:>10.3g}\n", layer < 0 ? "vocab" : std::to_string(layer),
+               row["mean_kl"].get<double>());
+  }
+}
+
+/// Writes the file; the f32 weights live no longer than that.
+Status write(base::Env& env, Compute& compute, const Options& o, const std::string& path,
+             const text::Tokenizer& tokenizer, ordered_json& report) {
+  BELAY_ASSIGN_OR_RETURN(const model::LoadedModel loaded, model::load_model(env, path));
+  const bool eight = o.bits == 8;
+  const convert::GgufExport how{.type = eight ? ops::BlockType::kQ8_0 : ops::BlockType::kQ4_0,
+                                .name = base::base_name(o.model),
+                                .types = convert::block_types(loaded.config, o.bits),
+                                .isa = compute.ctx.isa};
+  BELAY_ASSIGN_OR_RETURN(const convert::GgufExported done,
+                         convert::export_gguf(env, o.out, loaded, tokenizer, how));
+  const auto n = static_cast<double>(loaded.config.n_params());
+  report["bytes"] = done.bytes;
+  report["bits_per_weight"] = 8 * static_cast<double>(done.bytes) / n;
+  report["in_f16"] = done.in_f16;
+  return {};
+}
+
+Result<ExitCode> run(Verbs& verbs, const Options& o) {
+  BELAY_RETURN_IF_ERROR(check_options(o));
+  BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
+  BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, o.model));
+  BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_model(verbs.env, path));
+  BELAY_RETURN_IF_ERROR(refuse_quantized(path, model::stored_types(*weights)));
+  const model::ModelConfig& config = weights->config();
+  BELAY_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer,
+                         open_tokenizer(verbs.env, path, config.vocab_size));
+  BELAY_ASSIGN_OR_RETURN(const EvalText eval, eval_text(verbs.env, o, tokenizer, config));
+  ordered_json report = {{"model", o.model}, {"out", o.out}, {"bits", o.bits}};
+  BELAY_RETURN_IF_ERROR(write(verbs.env, compute, o, path, tokenizer, report));
+  BELAY_ASSIGN_OR_RETURN(const model::Model original,
+                         load_model(verbs.env, compute, *weights, eval.window));
+  {
+    BELAY_ASSIGN_OR_RETURN(const auto made, model::open_model(verbs.env, o.out));
+    BELAY_ASSIGN_OR_RETURN(const model::Model quantized,
+                           load_model(verbs.env, compute, *made, eval.window));
+    const auto d = convert::text_divergence(compute.ctx, original, quantized, eval.ids, eval.window,
+                                            eval.vocab);
+    report["predictions"] = d.n_tokens;
+    report["mean_kl"] = d.mean_kl;
+    report["bits_per_byte"] = bits_per_byte(d.nats_b, eval);
+    report["bits_per_byte_of_model"] = bits_per_byte(d.nats_a, eval);
+  }
+  if (o.per_layer) {
+    BELAY_ASSIGN_OR_RETURN(report["layers"],
+                           layers_json(verbs, compute, o, *weights, original, eval));
+  }
+  o.json ? print_json(report) : print_text(o, report);
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+void add_quantize(Verbs& verbs) {
+  auto options = std::make_shared<Options>();
+  Options& o = *options;
+  Verb verb = verbs.add(
+      {.name = "quantize",
+       .about = "A model at 8 or 4 bits, as a GGUF file, and what that costs on a text",
+       .examples = {"quantize runs/a --bits 8 --out a8.gguf",
+                    "quantize model --bits 4 --out a4.gguf --eval-text book.txt --per-layer"}},
+      [&verbs, options] { return run(verbs, *options); });
+  verb.option("model", o.model, "Hugging Face folder, a GGUF file, or a run folder")
+      .required()
+      .type("MODEL|RUN");
+  verb.option("--bits", o.bits,
+              "8, or 4 (embedding and output layer 8); 32 weights share a scale of 16 bits");
+  verb.option("--out", o.out, "The file (.gguf) to write").required().type("FILE");
+  verb.option("--eval-text", o.eval_text,
+              "Text in UTF-8 that both models predict; default: the embedded novels that no model "
+              "is trained on")
+      .type("FILE");
+  verb.option("--eval-tokens", o.eval_tokens, "Tokens of it that are predicted");
+  verb.option("--context", o.context, "Tokens of a window of it");
+  verb.flag("--per-layer", o.per_layer, "Also quantize each layer alone, in memory");
+  verb.flag("--json", o.json, "Print one JSON document");
+  add_compute_options(verb, o.compute);
+}
+
+}  // namespace belay::cli
