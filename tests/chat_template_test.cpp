@@ -177,7 +177,8 @@ TEST(ChatTemplate, FromAFolder) {
   EXPECT_EQ(text(), "one </s>");
   EXPECT_EQ(ChatTemplate::load(env, dir.path())->eos_token(), "</s>");
   write(config, R"({"chat_template": [{"name": "rag", "template": "{% bad"},
-      {"name": "tool_use", "template": "t"}, {"name": "default", "template": "d{{ bos_token }}"}]})");
+      {"name": "tool_use", "template": "t"},
+      {"name": "default", "template": "d{{ bos_token }}"}]})");
   EXPECT_EQ(text(), "d");
   EXPECT_EQ(text(ordered_json::array()), "t");
   write(config, R"({"chat_template": [{"name": "rag", "template": "x"}]})");

@@ -42,7 +42,7 @@ TEST(Cli, HelpOfEveryVerbHasExamples) {
   const Outcome top = belay("--help");
   EXPECT_EQ(top.code, 0);
   for (const std::string verb :
-       {"tokenizer", "data", "plan", "pretrain", "sample", "score", "forecast", "runs", "bench"}) {
+       {"tokenizer", "data", "plan", "pretrain", "sample", "chat", "score", "forecast", "runs", "bench"}) {
     EXPECT_THAT(top.out, HasSubstr(verb));
     const Outcome help = belay(verb + " --help");
     EXPECT_EQ(help.code, 0);

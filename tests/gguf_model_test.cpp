@@ -16,7 +16,7 @@
 #include "convert/parity.h"
 #include "fault_env.h"
 #include "gguf_bytes.h"
-#include "infer/generate.h"
+#include "infer/engine.h"
 #include "model/weights.h"
 #include "store/gguf.h"
 #include "text/ggml_vocabulary.h"
@@ -74,15 +74,16 @@ TEST(GgufModel, IsTheModelOfTheFolder) {
   base::Context ctx{pool};
   Model model(gguf->config, tensor::DType::kF32, false, 512);
   model.load(ctx, gguf->weights);
-  infer::Generator generator(ctx, model, 512);
+  infer::Engine engine(ctx, model, {.sequences = 1});
   const auto oracle = base::json_value(read_all(kStories + "/stories260K_oracle.json"));
   auto expected = oracle["greedy_ids_from_bos"].get<std::vector<std::int32_t>>();
   const std::vector<std::int32_t> bos = {expected.front()};
   expected.erase(expected.begin());
-  EXPECT_EQ(infer::generate(generator, bos,
-                            {.max_tokens = static_cast<std::int64_t>(expected.size()),
-                             .sampler = {.temperature = 0}}),
-            expected);
+  const auto made =
+      infer::complete(engine, {.prompt = bos,
+                               .max_tokens = static_cast<std::int64_t>(expected.size()),
+                               .sampler = {.temperature = 0}});
+  EXPECT_EQ(made->front().ids, expected);
 }
 
 TEST(GgufModel, ComesBackAsItWasExported) {

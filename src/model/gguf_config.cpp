@@ -9,8 +9,6 @@
 #include <vector>
 
 #include "base/json.h"
-#include "model/weights.h"
-#include "ops/quant_blocks.h"
 
 namespace belay::model {
 namespace {

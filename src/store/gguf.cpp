@@ -95,10 +95,6 @@ bool GgufFile::is_array(std::string_view key) const {
   return v != nullptr && v->kind == GgufKind::kArray;
 }
 
-std::uint64_t GgufFile::array_size(std::string_view key) const {
-  return is_array(key) ? value(key)->count : 0;
-}
-
 std::string GgufFile::where(std::string_view key) const {
   return path_ + ": key " + base::printable(key);
 }

@@ -25,8 +25,6 @@ class GgufFile {
   std::vector<std::string_view> keys() const;
   bool has(std::string_view key) const { return header_.values.contains(key); }
   bool is_array(std::string_view key) const;
-  /// Elements of an array; 0 where the key is missing or no array.
-  std::uint64_t array_size(std::string_view key) const;
 
   // Getters. require_* fails when the key is missing; optional_* then gives the fallback. Bounds
   // are inclusive. Whole numbers may have any of the file's integer kinds, real ones f32 or f64.

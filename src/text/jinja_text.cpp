@@ -51,18 +51,19 @@ bool is_one_of(std::string_view character, std::string_view chars) {
 
 }  // namespace
 
-bool Builder::room(std::size_t size) {
-  full_ = full_ || size > max_bytes_ - text_.size() || !budget_.spend(1 + size / 64);
+bool Builder::room(std::size_t size, std::size_t spans) {
+  full_ = full_ || size > max_bytes_ - text_.size() ||
+          !budget_.spend(1 + (size + sizeof(ByteSpan) * spans) / 64);
   return !full_;
 }
 
 bool Builder::add(std::string_view bytes, bool is_content) {
-  if (room(bytes.size())) text_.append(bytes, is_content);
+  if (room(bytes.size(), 0)) text_.append(bytes, is_content);
   return ok();
 }
 
 bool Builder::add(const MarkedText& text, std::size_t begin, std::size_t size) {
-  if (room(size)) text_.append(text, begin, size);
+  if (room(size, std::min(size, text.content().size()))) text_.append(text, begin, size);
   return ok();
 }
 

@@ -27,7 +27,7 @@ class Builder {
   Budget& budget() { return budget_; }
 
  private:
-  bool room(std::size_t size);
+  bool room(std::size_t size, std::size_t spans);
   Budget& budget_;
   std::size_t max_bytes_;
   bool full_ = false;

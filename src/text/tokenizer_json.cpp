@@ -81,8 +81,9 @@ Status read_normalizer(const JsonReader& root, TokenizerSpec& spec) {
   return {};
 }
 
-/// Adds the expression of a Split or Digits to those before it.
-Status read_split(const JsonReader& step, std::string_view type, std::string& regexes) {
+/// Adds the expression of a Split or Digits to those before it; `last` becomes where it stands.
+Status read_split(const JsonReader& step, std::string_view type, std::string& regexes,
+                  JsonReader& last) {
   std::string regex = "\\p{N}";
   if (type == "Digits") {
     BELAY_ASSIGN_OR_RETURN(const bool each, step.optional_bool("individual_digits", false));
@@ -90,8 +91,8 @@ Status read_split(const JsonReader& step, std::string_view type, std::string& re
       return step.error(Code::kUnsupported, "individual_digits", "is not supported", "true");
     }
   } else {
-    BELAY_ASSIGN_OR_RETURN(const JsonReader pattern, step.require_object("pattern"));
-    BELAY_ASSIGN_OR_RETURN(regex, pattern.require_string("Regex"));
+    BELAY_ASSIGN_OR_RETURN(last, step.require_object("pattern"));
+    BELAY_ASSIGN_OR_RETURN(regex, last.require_string("Regex"));
     BELAY_ASSIGN_OR_RETURN(const std::string behavior, step.require_string("behavior"));
     BELAY_ASSIGN_OR_RETURN(const bool invert, step.optional_bool("invert", false));
     // Where an expression matches every character, these two say the same.
@@ -109,10 +110,11 @@ Status read_pre_tokenizer(const JsonReader& root, TokenizerSpec& spec) {
   BELAY_ASSIGN_OR_RETURN(const auto list, steps(root, "pre_tokenizer", "pretokenizers"));
   spec.byte_level = false;
   std::string regexes;
+  JsonReader last = root;
   for (const JsonReader& step : list) {
     BELAY_ASSIGN_OR_RETURN(const std::string type, step.require_string("type"));
     if ((type == "Split" || type == "Digits") && !spec.byte_level) {
-      BELAY_RETURN_IF_ERROR(read_split(step, type, regexes));
+      BELAY_RETURN_IF_ERROR(read_split(step, type, regexes, last));
     } else if (type == "ByteLevel" && !spec.byte_level) {
       spec.byte_level = true;
       BELAY_ASSIGN_OR_RETURN(spec.add_prefix_space, step.optional_bool("add_prefix_space", true));
@@ -131,8 +133,9 @@ Status read_pre_tokenizer(const JsonReader& root, TokenizerSpec& spec) {
   if (regexes.empty()) return {};
   const auto split = split_of_regex(regexes);
   if (!split) {
-    return root.error(
-        Code::kUnsupported, "pre_tokenizer", "splits by expressions that are not known",
+    return last.error(
+        Code::kUnsupported, last.has("Regex") ? "Regex" : "pre_tokenizer",
+        "is an expression that is not known, or not after those before it",
         "those of GPT-2, cl100k, o200k, Llama 3, Qwen 2 and 3, SmolLM, DeepSeek Coder");
   }
   spec.split = *split;
