@@ -168,7 +168,8 @@ QuantizedRows quantize_rows(base::Context& ctx, const View& x, std::int64_t m, s
          .rows = end - begin,
          .width = k});
   };
-  // Rows that are computed in vain have scales of zero: what lies there could be subnormal, and slow.
+  // Rows that are computed in vain have scales of zero: what lies there could be subnormal, and
+  // slow.
   for (std::int64_t row = m; row < round_up(m, 16); ++row) {
     for (std::int64_t g = 0; g < q.groups; ++g) {
       q.scale[(row / 16 * q.groups + g) * 16 + row % 16] = 0;
