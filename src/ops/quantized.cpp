@@ -146,7 +146,7 @@ void dequantize_row(const std::byte* blocks, std::int64_t n, DType dtype, float*
 }
 
 std::int64_t quantized_rows_bytes(std::int64_t rows, std::int64_t width) {
-  return ceil_div(width, kQuantGroup) * (rows * kQuantGroup + 8 * round_up(rows, 16));
+  return ceil_div(width, kQuantGroup) * round_up(rows, 16) * (kQuantGroup + 8);
 }
 
 QuantizedRows quantize_rows(base::Context& ctx, const View& x, std::int64_t m, std::int64_t k,
@@ -155,8 +155,9 @@ QuantizedRows quantize_rows(base::Context& ctx, const View& x, std::int64_t m, s
   QuantizedRows q{};
   q.groups = ceil_div(k, kQuantGroup);
   q.codes = reinterpret_cast<std::int8_t*>(scratch);
-  q.scale = reinterpret_cast<float*>(scratch + m * q.groups * kQuantGroup);
-  q.sum = reinterpret_cast<std::int32_t*>(q.scale + round_up(m, 16) * q.groups);
+  const std::int64_t room = round_up(m, 16) * q.groups;
+  q.scale = reinterpret_cast<float*>(scratch + room * kQuantGroup);
+  q.sum = reinterpret_cast<std::int32_t*>(q.scale + room);
   const auto rows = [&](std::int64_t begin, std::int64_t end) {
     run({.x = x.data,
          .ld = ldx,
@@ -167,6 +168,12 @@ QuantizedRows quantize_rows(base::Context& ctx, const View& x, std::int64_t m, s
          .rows = end - begin,
          .width = k});
   };
+  // Rows that are computed in vain have scales of zero: what lies there could be subnormal, and slow.
+  for (std::int64_t row = m; row < round_up(m, 16); ++row) {
+    for (std::int64_t g = 0; g < q.groups; ++g) {
+      q.scale[(row / 16 * q.groups + g) * 16 + row % 16] = 0;
+    }
+  }
   if (m * k <= kFewNumbers) {
     rows(0, m);
   } else {

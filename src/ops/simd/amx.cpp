@@ -421,12 +421,13 @@ constexpr Index kQuantRows = 96;    // of which sums are kept between runs of gr
 constexpr Index kQuantGroups = 32;  // of a run: what all rows read of B stays near
 constexpr Index kFewRows = 8;       // up to here vectors are as fast
 
-/// Sets the tiles up for products of a group: sums 0, 1; A 4, 5; B 6, 7.
-BELAY_INLINE void configure_quant(Index rows) {
+/// Sets the tiles up for products of a group: sums 0, 1; A 4, 5; B 6, 7. Always sixteen rows of A,
+/// for which there is room (QuantizeRows): setting up again takes longer than rows in vain.
+BELAY_INLINE void configure_quant() {
   TileConfig config{};
   config.palette = 1;
   for (int t = 0; t < 8; ++t) {
-    config.rows[t] = static_cast<std::uint8_t>(t < 6 ? rows : kGroupWords);
+    config.rows[t] = static_cast<std::uint8_t>(t < 6 ? kTile : kGroupWords);
     config.row_bytes[t] = t == 4 || t == 5 ? kQuantGroup : kTile * kWordBytes;
   }
   memory_barrier();
@@ -461,6 +462,10 @@ struct QuantTile {
   Index a_row;  // bytes
   SignedCodes b;
   const float *a_scale, *b_scale;  // [groups][kTile]
+  /// The columns that come next: `lines` lines of each group are asked for.
+  const std::byte* next;
+  Index next_stride;
+  int lines;
 
   /// dots = the products of group i, by two sets of tiles in turn, so that one set is on its way
   /// while what the other gave is added.
@@ -468,6 +473,9 @@ struct QuantTile {
   BELAY_INLINE void multiply(Index i, std::int32_t (&dots)[kTile][kTile]) const {
     const std::int8_t* rows = a + i * kQuantGroup;
     const std::byte* columns = b.codes + i * b.stride;
+    for (int line = 0; line < lines; ++line) {
+      __builtin_prefetch(next + i * next_stride + 64 * line, 0, 2);
+    }
     if constexpr (kSet == 0) {
       _tile_zero(0);
       _tile_loadd(4, rows, a_row);
@@ -519,7 +527,6 @@ void quant_columns(const QuantPanel& p, Index first_row, Index m, Index column) 
   alignas(64) float sums[kQuantRows][kTile];
   alignas(64) std::byte room[kQuantGroups * Codes8::kBytes];
   alignas(64) float scales[kQuantGroups][kTile];
-  const Index whole = m / kTile * kTile;
   for (Index g = 0; g < p.groups; g += kQuantGroups) {
     const Index groups = p.groups - g < kQuantGroups ? p.groups - g : kQuantGroups;
     const std::byte* b = p.b + g * panel_group_bytes<Codes>();
@@ -529,18 +536,25 @@ void quant_columns(const QuantPanel& p, Index first_row, Index m, Index column) 
     }
     const SignedCodes codes =
         signed_codes<Codes>(b + kScaleBytes + column / 16 * Codes::kBytes, groups, room);
+    // Behind the last columns of a run come the first ones of the next run, or panel.
+    constexpr Index kGroup = panel_group_bytes<Codes>();
+    const std::byte* next =
+        b + kScaleBytes +
+        (column + kTile < kPanel ? (column / kTile + 1) * Codes::kBytes : groups * kGroup);
     const auto tile = [&](Index row) {
       const Index at = (first_row + row) * p.groups;
-      const QuantTile t{p.a + at * kQuantGroup + g * kQuantGroup, p.groups * kQuantGroup, codes,
-                        p.a_scale + at + g * kTile, scales[0]};
+      const QuantTile t{p.a + at * kQuantGroup + g * kQuantGroup,
+                        p.groups * kQuantGroup,
+                        codes,
+                        p.a_scale + at + g * kTile,
+                        scales[0],
+                        next,
+                        kGroup,
+                        row == 0 ? static_cast<int>(Codes::kBytes / 64) : 0};
       t.run(groups, sums + row, g == 0);
     };
     memory_barrier();
-    for (Index row = 0; row < whole; row += kTile) tile(row);
-    if (whole == m) continue;
-    configure_quant(m - whole);
-    tile(whole);
-    configure_quant(kTile);
+    for (Index row = 0; row < m; row += kTile) tile(row);
   }
   for (Index row = 0; row < m; ++row) put(p, first_row + row, column, load(sums[row]));
 }
@@ -548,7 +562,7 @@ void quant_columns(const QuantPanel& p, Index first_row, Index m, Index column) 
 template <class Codes>
 void quant_on_tiles(const QuantPanel& p) {
   if (p.m <= kFewRows) return quant_panel<Codes>(p);
-  configure_quant(kTile);
+  configure_quant();
   for (Index row = 0; row < p.m; row += kQuantRows) {
     const Index m = p.m - row < kQuantRows ? p.m - row : kQuantRows;
     for (Index column = 0; column < p.n; column += kTile) quant_columns<Codes>(p, row, m, column);

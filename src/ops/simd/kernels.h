@@ -70,7 +70,8 @@ constexpr Index kScaleBytes = kPanel * 2;
 
 /// Activations as bytes: of each row, every kQuantGroup numbers (the last filled up with zeros) get
 /// a scale, max |x| / 127, and are divided by it and rounded to nearest even. Where a number is not
-/// finite, neither is the scale. Of scales and sums sixteen rows stand side by side.
+/// finite, neither is the scale. Of scales and sums sixteen rows stand side by side; there is room
+/// for whole sixteens of rows in all three, and what is in the rest does not matter.
 struct QuantizeRows {
   const void* x;  // E
   Index ld;
