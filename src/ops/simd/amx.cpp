@@ -419,7 +419,6 @@ struct Attention : ElemBf16 {
 
 constexpr Index kQuantRows = 96;    // of which sums are kept between runs of groups
 constexpr Index kQuantGroups = 32;  // of a run: what all rows read of B stays near
-constexpr Index kFewRows = 8;       // up to here vectors are as fast
 
 /// Sets the tiles up for products of a group: sums 0, 1; A 4, 5; B 6, 7. Always sixteen rows of A,
 /// for which there is room (QuantizeRows): setting up again takes longer than rows in vain.
@@ -561,6 +560,7 @@ void quant_columns(const QuantPanel& p, Index first_row, Index m, Index column) 
 
 template <class Codes>
 void quant_on_tiles(const QuantPanel& p) {
+  constexpr Index kFewRows = Codes::kBytes == Codes8::kBytes ? 6 : 8;  // vectors are as fast
   if (p.m <= kFewRows) return quant_panel<Codes>(p);
   configure_quant();
   for (Index row = 0; row < p.m; row += kQuantRows) {
