@@ -41,8 +41,8 @@ TEST(Cli, VersionNamesTheInstructionSetAndIsQuick) {
 TEST(Cli, HelpOfEveryVerbHasExamples) {
   const Outcome top = belay("--help");
   EXPECT_EQ(top.code, 0);
-  for (const std::string verb :
-       {"tokenizer", "data", "plan", "pretrain", "sample", "chat", "score", "forecast", "runs", "bench"}) {
+  for (const std::string verb : {"tokenizer", "data", "plan", "pretrain", "sample", "chat", "score",
+                                 "forecast", "runs", "bench"}) {
     EXPECT_THAT(top.out, HasSubstr(verb));
     const Outcome help = belay(verb + " --help");
     EXPECT_EQ(help.code, 0);

@@ -20,25 +20,17 @@ using tensor::DType;
 
 const std::string kStories = std::string(BELAY_TEST_DATA) + "/stories260K";
 
-const char* const kStory =
-    "Once upon a time, there was a little girl named Lily. She loved to play outside in the park "
-    "with her friends. One day, she saw a big dog. The dog was very happy and wanted to play too. "
-    "Lily threw the ball and the dog ran to catch it. They played all day and had so much fun. Her "
-    "mom said it was time to go home. Lily was sad but she knew she could come back the next day.";
-
-json quantize(const testing::TempDir& dir, const std::string& file, const std::string& more) {
-  testing::write(dir.file("story.txt"), kStory);
-  const auto r =
-      testing::belay("quantize " + kStories + " --out " + dir.file(file) + " --eval-text " +
-                     dir.file("story.txt") + " --dtype f32 --json " + more);
+json quantize(const std::string& file, const std::string& more) {
+  const auto r = testing::belay("quantize " + kStories + " --out " + file + " --eval-text " +
+                                kStories + "/tokenizer.json --eval-tokens 300 --dtype f32 --json " + more);
   EXPECT_EQ(r.code, 0) << r.err;
   return r.code == 0 ? json::parse(r.out) : json();
 }
 
 TEST(Quantize, LosesLittleAndSaysSo) {
   testing::TempDir dir;
-  const json eight = quantize(dir, "8.gguf", "--bits 8");
-  const json four = quantize(dir, "4.gguf", "--bits 4 --per-layer");
+  const json eight = quantize(dir.file("8.gguf"), "--bits 8");
+  const json four = quantize(dir.file("4.gguf"), "--bits 4 --per-layer");
   const auto number = [](const json& r, const char* name) { return r.at(name).get<double>(); };
   EXPECT_LT(number(eight, "mean_kl"), 2e-3);
   EXPECT_GT(number(eight, "mean_kl"), 0);
@@ -55,7 +47,7 @@ TEST(Quantize, LosesLittleAndSaysSo) {
 
 TEST(Quantize, RefusesWhatIsQuantizedAlready) {
   testing::TempDir dir;
-  quantize(dir, "8.gguf", "--bits 8");
+  quantize(dir.file("8.gguf"), "--bits 8");
   const auto again =
       testing::belay("quantize " + dir.file("8.gguf") + " --bits 4 --out " + dir.file("4.gguf"));
   EXPECT_EQ(again.code, 1);
