@@ -21,8 +21,9 @@ using tensor::DType;
 const std::string kStories = std::string(BELAY_TEST_DATA) + "/stories260K";
 
 json quantize(const std::string& file, const std::string& more) {
-  const auto r = testing::belay("quantize " + kStories + " --out " + file + " --eval-text " +
-                                kStories + "/tokenizer.json --eval-tokens 300 --dtype f32 --json " + more);
+  const auto r =
+      testing::belay("quantize " + kStories + " --out " + file + " --eval-text " + kStories +
+                     "/tokenizer.json --eval-tokens 300 --dtype f32 --json " + more);
   EXPECT_EQ(r.code, 0) << r.err;
   return r.code == 0 ? json::parse(r.out) : json();
 }
