@@ -8,6 +8,9 @@
 #include <cstring>
 #include <map>
 
+#include "convert/quantize.h"
+#include "model/hf_folder.h"
+#include "model/load.h"
 #include "model/score.h"
 #include "ops_model.h"
 
@@ -88,11 +91,28 @@ Results alone(base::Context& ctx, const model::Model& m, const std::vector<Reque
   return results;
 }
 
+/// models/<name> in a compute type, or at 8 or 4 bits.
 struct Loaded {
   base::Context ctx{pool_of(2)};
   std::unique_ptr<model::Model> model;
-  explicit Loaded(const std::string& name, DType dtype = DType::kF32)
-      : model(load_model(ctx, name, dtype, kLongest)) {}
+  explicit Loaded(const std::string& name, DType dtype = DType::kF32,
+                  base::Isa isa = base::best_isa()) {
+    ctx.isa = isa;
+    if (!tensor::is_quantized(dtype)) {
+      model = load_model(ctx, name, dtype, kLongest);
+      return;
+    }
+    auto source =
+        model::open_hf_folder(base::Env::posix(), std::string(BELAY_TEST_DATA) + "/models/" + name);
+    BELAY_CHECK(source.ok(), source.status().message());
+    const model::WeightSource& weights = **source;
+    const convert::QuantizedWeights rounded(
+        isa, weights,
+        model::quantized_types(weights.config(), model::stored_types(weights), dtype));
+    auto read = model::load_for_inference(ctx, base::Env::posix(), rounded, DType::kBF16, kLongest);
+    BELAY_CHECK(read.ok(), read.status().message());
+    model = std::make_unique<model::Model>(std::move(*read));
+  }
   std::int64_t vocab() const { return model->config().vocab_size; }
 };
 
@@ -101,9 +121,7 @@ class EngineBits : public testing::TestWithParam<std::tuple<std::string, DType>>
 TEST_P(EngineBits, LogProbabilitiesAreThoseOfOneForward) {
   const auto& [name, dtype] = GetParam();
   for (const base::Isa isa : base::supported_isas()) {
-    Loaded l(name, dtype);
-    l.ctx.isa = isa;
-    l.model->pack(l.ctx);
+    Loaded l(name, dtype, isa);
     Engine engine(l.ctx, *l.model, {.sequences = 3, .step_rows = 48});
     const auto prompt = random_ids(100, 1, l.vocab());
     const auto made =
@@ -148,7 +166,8 @@ TEST_P(EngineBits, AloneAndInAnyCompany) {
 
 INSTANTIATE_TEST_SUITE_P(Models, EngineBits,
                          testing::Combine(testing::Values("qwen3_tiny", "qwen2_tiny"),
-                                          testing::Values(DType::kF32, DType::kBF16)),
+                                          testing::Values(DType::kF32, DType::kBF16, DType::kQ8,
+                                                          DType::kQ4)),
                          [](const auto& param) {
                            return std::get<0>(param.param) + "_" +
                                   std::string(tensor::dtype_name(std::get<1>(param.param)));

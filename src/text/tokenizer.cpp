@@ -281,9 +281,8 @@ void Tokenizer::Impl::encode_with(bool all_specials, std::string_view utf8,
   for (std::size_t at = 0; at < utf8.size();) {
     while (!content.empty() && content.front().end <= at) content = content.subspan(1);
     const SpecialToken* special = special_at(utf8, at, all_specials);
-    const bool is_text =
-        special == nullptr ||
-        (!content.empty() && content.front().begin < at + special->content.size());
+    const bool is_text = special == nullptr ||
+                         (!content.empty() && content.front().begin < at + special->content.size());
     if (is_text) {
       ++at;
       continue;

@@ -23,9 +23,9 @@ constexpr Index kStreamRows = 16;  // rows up to which a product waits for the m
 constexpr Index kAhead = 3072;     // bytes by which it is asked for before
 constexpr Index kKeyBlock = 64;    // keys that attention takes at a time, from the document's start
 constexpr Index kQueryTile = 48;   // queries that attention takes at a time: not part of the order
-constexpr Index kBackwardTile = 96;  // the same in backward, where it is part of it
+constexpr Index kBackwardTile = 96;   // the same in backward, where it is part of it
 constexpr Index kSoftmaxBlock = 256;  // numbers that SoftmaxRow sums apart
-constexpr Index kMaxHeadDim = 1024;  // the most that a config may ask for (model/config.h)
+constexpr Index kMaxHeadDim = 1024;   // the most that a config may ask for (model/config.h)
 
 /// C[m, n] (+)= A[m, k] B[k, n] on one panel of B. The sum over k ascends by fused multiply-add
 /// inside blocks of k_block words, each from zero; the blocks are added in order.
@@ -156,8 +156,8 @@ struct SoftmaxRow {
   const float* logits;
   Index n;
   float scale;
-  float* e;      // [n]; may be logits
-  float* sums;   // of every kSoftmaxBlock of e
+  float* e;     // [n]; may be logits
+  float* sums;  // of every kSoftmaxBlock of e
   float* most;
   double* log_sum;
 };
