@@ -4,6 +4,7 @@
 #include <chrono>
 #include <thread>
 
+#include "base/buffer.h"
 #include "ops/simd/dispatch.h"
 #include "stats/summary.h"
 
@@ -55,12 +56,14 @@ std::optional<double> ProductRate::product(const MatmulShape& shape) const {
 double read_bandwidth(base::Context& ctx, std::int64_t bytes) {
   constexpr std::int64_t kChunk = 1 << 18;
   const std::int64_t chunks = std::max<std::int64_t>(1, bytes / (4 * kChunk));
-  const std::vector<float> memory(static_cast<std::size_t>(chunks * kChunk), 1.0f);
+  const base::Buffer buffer(4 * chunks * kChunk);  // on huge pages, as weights are
+  auto* memory = reinterpret_cast<float*>(buffer.data());
+  std::fill_n(memory, chunks * kChunk, 1.0f);
   const auto sum = ops::simd::kernels(ctx.isa).sum_squares;
   std::vector<float> sums(static_cast<std::size_t>(chunks));
   const double best = best_seconds({.most = 5}, [&] {
     ctx.threads.parallel(chunks, [&](std::int64_t c, int) {
-      sums[static_cast<std::size_t>(c)] = sum(memory.data() + c * kChunk, kChunk);
+      sums[static_cast<std::size_t>(c)] = sum(memory + c * kChunk, kChunk);
     });
   });
   return static_cast<double>(4 * chunks * kChunk) / best;
