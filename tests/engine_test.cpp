@@ -219,6 +219,14 @@ TEST(Engine, ALongPromptDoesNotStallTheOthers) {
   }
 }
 
+TEST(Engine, HasPagesForEveryTextUnlessToldOtherwise) {
+  Loaded l("qwen3_tiny");
+  Engine engine(l.ctx, *l.model, {.context = 70, .sequences = 5});
+  EXPECT_EQ(engine.stats().pages, 10);
+  run(engine, {{.prompt = {1}, .max_tokens = 69, .n = 5}});
+  EXPECT_EQ(engine.stats().preempted, 0);
+}
+
 TEST(Engine, CancelGivesPagesBackAtOnce) {
   Loaded l("qwen3_tiny");
   Engine engine(l.ctx, *l.model, {.sequences = 2});

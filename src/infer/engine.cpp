@@ -16,7 +16,9 @@ std::int64_t pages_of(std::int64_t positions) { return ops::ceil_div(positions, 
 
 EngineOptions with_defaults(EngineOptions o, const model::Model& model) {
   if (o.context == 0) o.context = model.max_positions();
-  if (o.cache_tokens == 0) o.cache_tokens = o.sequences * o.context;
+  if (o.cache_tokens == 0) {
+    o.cache_tokens = o.sequences * ops::round_up(o.context, ops::kPageTokens);
+  }
   o.step_rows = std::max(o.step_rows, o.sequences * static_cast<std::int64_t>(kMostDrafts + 1));
   return o;
 }

@@ -1,6 +1,7 @@
 #include "model/gguf_model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <set>
 #include <vector>
@@ -166,13 +167,36 @@ class GgufWeights final : public WeightSource {
     const std::size_t bytes = width / ops::block_weights(blocks) * ops::block_bytes(blocks);
     const auto from = static_cast<std::size_t>(stored_row(part, row)) * bytes;
     const std::span<const std::byte> stored = file_.bytes(tensor).subspan(from, bytes);
-    std::vector<float> own(type == DType::kF32 ? 0 : width);
-    const std::span<float> values =
-        type == DType::kF32 ? std::span(reinterpret_cast<float*>(to), width) : std::span(own);
-    ops::dequantize(blocks, stored, values);
-    if (type != DType::kF32) std::memcpy(to, stored.data(), bytes);
-    return store::check_finite(values, file_.where(tensor),
-                               static_cast<std::uint64_t>(row) * width);
+    if (type == DType::kF32) {
+      const std::span<float> values(reinterpret_cast<float*>(to), width);
+      ops::dequantize(blocks, stored, values);
+      return store::check_finite(values, file_.where(tensor),
+                                 static_cast<std::uint64_t>(row) * width);
+    }
+    std::memcpy(to, stored.data(), bytes);
+    if (type == DType::kBF16) {
+      const std::span values(reinterpret_cast<const tensor::bf16*>(to), width);
+      return store::check_finite(values, file_.where(tensor),
+                                 static_cast<std::uint64_t>(row) * width);
+    }
+    return check_scales(type, tensor, row, {to, bytes});
+  }
+
+  /// A block's weights are finite where its scale is.
+  Status check_scales(DType type, const GgufTensor& tensor, std::int64_t row,
+                      std::span<const std::byte> blocks) const {
+    const auto step = static_cast<std::size_t>(tensor::group_bytes(type));
+    for (std::size_t at = 0; at < blocks.size(); at += step) {
+      std::uint16_t scale = 0;
+      std::memcpy(&scale, blocks.data() + at, 2);
+      const float value = tensor::half_to_float(scale);
+      if (std::isfinite(value)) continue;
+      return store::check_finite(
+          std::span(&value, 1), file_.where(tensor),
+          static_cast<std::uint64_t>(row * (static_cast<std::int64_t>(blocks.size() / step) * 32) +
+                                     static_cast<std::int64_t>(at / step) * 32));
+    }
+    return {};
   }
 
   GgufFile file_;
