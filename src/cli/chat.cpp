@@ -9,6 +9,7 @@
 #include "cli/chat_model.h"
 #include "cli/chat_view.h"
 #include "cli/interrupt.h"
+#include "cli/sampler_options.h"
 #include "cli/verbs.h"
 
 namespace belay::cli {
@@ -132,21 +133,19 @@ Status Session::once() {
   BELAY_ASSIGN_OR_RETURN(const Said said, ask(options_.json ? AnswerView::Write() : write_out));
   const ChatAnswer& a = said.answer;
   if (options_.json) {
-    print_json({{"prompt", options_.prompt},
-                {"text", said.text},
-                {"thinking", said.thinking},
-                {"ids", a.ids},
-                {"n_tokens", a.ids.size()},
-                {"ended_by", end_name(a.end)},
-                {"seconds", a.seconds},
-                {"tokens_per_second", a.tokens_per_second()},
-                {"context_left", a.context_left},
-                {"model", options_.model.model},
-                {"seed", sampler_.seed},
-                {"temperature", sampler_.temperature},
-                {"top_k", sampler_.top_k},
-                {"top_p", sampler_.top_p},
-                {"messages", conversation_.messages()}});
+    nlohmann::ordered_json report = {{"prompt", options_.prompt},
+                                     {"text", said.text},
+                                     {"thinking", said.thinking},
+                                     {"ids", a.ids},
+                                     {"n_tokens", a.ids.size()},
+                                     {"ended_by", end_name(a.end)},
+                                     {"seconds", a.seconds},
+                                     {"tokens_per_second", a.tokens_per_second()},
+                                     {"context_left", a.context_left},
+                                     {"model", options_.model.model},
+                                     {"messages", conversation_.messages()}};
+    add_sampler(report, sampler_);
+    print_json(report);
     return {};
   }
   write_out("\n");
@@ -277,7 +276,7 @@ void add_chat(Verbs& verbs) {
                               "chat model --prompt \"What is a belay?\" --json",
                               "chat model < questions.txt > answers.txt"}},
                 [&verbs, options] { return run(verbs, *options); });
-  verb.option("model", o.model.model, "Hugging Face folder, or a run folder")
+  verb.option("model", o.model.model, "Hugging Face folder, a GGUF file, or a run folder")
       .required()
       .type("MODEL|RUN");
   verb.option("--prompt", o.prompt, "Answer this message, and end").type("TEXT");
@@ -289,12 +288,9 @@ void add_chat(Verbs& verbs) {
     verb.option(name, value, about);
   };
   add("--max-tokens", o.max_tokens, "Tokens of an answer; 0: all that the context has room for");
-  add("--seed", o.sampler.seed, "Of the draws: the same seed gives the same answers");
-  add("--temperature", o.sampler.temperature,
-      "Flattens (above 1) or sharpens the draws; 0: greedy");
-  add("--top-k", o.sampler.top_k, "Draw among the k most probable tokens; 0: all");
-  add("--top-p", o.sampler.top_p, "Draw among the fewest tokens whose probability reaches p");
+  add_sampler_options(verb, o.sampler);
   add("--context", o.model.context, "Tokens of a conversation; 0: the model's most, up to 4096");
+  add_quantize_option(verb, o.model.quantize);
   verb.flag("--json", o.json, "With --prompt: print one JSON document");
   add_compute_options(verb, o.model.compute);
 }

@@ -15,18 +15,31 @@ namespace {
 constexpr std::int64_t kMostContext = 4096;  // cached at a time, unless asked otherwise
 constexpr std::uint64_t kMaxTemplate = std::uint64_t{1} << 20;
 
+/// The option's, the GGUF file's own, or that of the folder.
 Result<text::ChatTemplate> open_template(base::Env& env, const ChatModelOptions& options,
-                                         const std::string& path) {
+                                         const std::string& path,
+                                         const text::Tokenizer& tokenizer) {
+  const bool gguf = model::is_gguf_path(path);
   const std::string folder = env.is_directory(path) ? path : base::parent_dir(path);
+  text::ChatTemplate::TokenTexts own = {{"bos_token", std::string(tokenizer.bos_token())},
+                                        {"eos_token", std::string(tokenizer.eos_token())}};
   if (!options.template_file.empty()) {
-    BELAY_ASSIGN_OR_RETURN(auto tokens, text::ChatTemplate::load_tokens(env, folder));
+    if (!gguf) {
+      BELAY_ASSIGN_OR_RETURN(own, text::ChatTemplate::load_tokens(env, folder));
+    }
     BELAY_ASSIGN_OR_RETURN(const std::string source,
                            env.read_file(options.template_file, kMaxTemplate));
-    return text::ChatTemplate::make(source, options.template_file, std::move(tokens));
+    return text::ChatTemplate::make(source, options.template_file, std::move(own));
   }
-  auto loaded = text::ChatTemplate::load(env, folder);
-  if (loaded.ok() || loaded.status().code() != base::Code::kNotFound) return loaded;
-  return base::not_found({.where = folder,
+  if (gguf && !tokenizer.chat_template().empty()) {
+    return text::ChatTemplate::make(tokenizer.chat_template(), path + ": chat template",
+                                    std::move(own));
+  }
+  if (!gguf) {
+    auto loaded = text::ChatTemplate::load(env, folder);
+    if (loaded.ok() || loaded.status().code() != base::Code::kNotFound) return loaded;
+  }
+  return base::not_found({.where = gguf ? path : folder,
                           .what = "has no chat template: the model completes texts and does not "
                                   "answer",
                           .next = "use belay sample, or give a template with --template FILE"});
@@ -64,15 +77,17 @@ Result<std::unique_ptr<ChatModel>> ChatModel::open(base::Env& env,
                                                    const ChatModelOptions& options) {
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(options.compute));
   BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(env, options.model));
-  // The template first: without one there is nothing to load weights for.
-  BELAY_ASSIGN_OR_RETURN(text::ChatTemplate chat_template, open_template(env, options, path));
+  BELAY_RETURN_IF_ERROR(check_quantize(options.quantize));
   BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_model(env, path));
   BELAY_ASSIGN_OR_RETURN(text::Tokenizer tokenizer,
                          open_tokenizer(env, path, weights->config().vocab_size));
+  BELAY_ASSIGN_OR_RETURN(text::ChatTemplate chat_template,
+                         open_template(env, options, path, tokenizer));
   std::vector<std::int32_t> ends =
       answer_ends(weights->config(), tokenizer, chat_template.eos_token());
   const std::int64_t most = options.context > 0 ? options.context : kMostContext;
-  BELAY_ASSIGN_OR_RETURN(model::Model model, load_model(env, compute, *weights, most));
+  BELAY_ASSIGN_OR_RETURN(model::Model model,
+                         load_model(env, compute, *weights, most, options.quantize));
   return std::unique_ptr<ChatModel>(new ChatModel(env, std::move(compute), std::move(model),
                                                   std::move(tokenizer), std::move(chat_template),
                                                   std::move(ends)));

@@ -19,6 +19,7 @@ struct ChatModelOptions {
   std::string model;
   std::string template_file;  // in place of the model's own
   std::int64_t context = 0;   // 0: the model's most, up to 4096
+  int quantize = 0;           // bits; 0: as stored
   ComputeOptions compute;
 };
 

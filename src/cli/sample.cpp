@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/units.h"
+#include "cli/sampler_options.h"
 #include "cli/text_model.h"
 #include "cli/verbs.h"
 #include "infer/continuation.h"
@@ -60,17 +61,15 @@ ordered_json report(const Options& o, const text::Tokenizer& tokenizer,
   text::Utf8Stream stream;
   std::string text = stream.push(tokenizer.decode(made.ids));
   text += stream.finish();
-  return {{"prompt", o.prompt},
-          {"text", text},
-          {"ids", made.ids},
-          {"n_tokens", made.ids.size()},
-          {"ended_by", made.stopped ? "end of text" : "max tokens"},
-          {"seconds", seconds},
-          {"model", o.model},
-          {"seed", o.text.sampler.seed},
-          {"temperature", o.text.sampler.temperature},
-          {"top_k", o.text.sampler.top_k},
-          {"top_p", o.text.sampler.top_p}};
+  ordered_json made_of = {{"prompt", o.prompt},
+                          {"text", text},
+                          {"ids", made.ids},
+                          {"n_tokens", made.ids.size()},
+                          {"ended_by", made.stopped ? "end of text" : "max tokens"},
+                          {"seconds", seconds},
+                          {"model", o.model}};
+  add_sampler(made_of, o.text.sampler);
+  return made_of;
 }
 
 Result<ExitCode> run(Verbs& verbs, Options o) {
@@ -116,7 +115,6 @@ Result<ExitCode> run(Verbs& verbs, Options o) {
 void add_sample(Verbs& verbs) {
   auto options = std::make_shared<Options>();
   Options& o = *options;
-  infer::SamplerOptions& sampler = o.text.sampler;
   Verb verb = verbs.add(
       {.name = "sample",
        .about = "Complete a prompt, shown token by token; also of a run that still trains",
@@ -132,10 +130,7 @@ void add_sample(Verbs& verbs) {
     verb.option(name, value, about);
   };
   add("--max-tokens", o.text.max_tokens, "Tokens that are added, unless end-of-text comes before");
-  add("--seed", sampler.seed, "Of the draws: the same seed gives the same text");
-  add("--temperature", sampler.temperature, "Flattens (above 1) or sharpens the draws; 0: greedy");
-  add("--top-k", sampler.top_k, "Draw among the k most probable tokens; 0: all");
-  add("--top-p", sampler.top_p, "Draw among the fewest tokens whose probability reaches p");
+  add_sampler_options(verb, o.text.sampler);
   add("--context", o.context,
       "Tokens looked back at; 0: the model's most, up to 4096. When they are full, half is kept");
   add_quantize_option(verb, o.quantize);
