@@ -60,9 +60,10 @@ function(belay_add_simd library)
     else()
       list(FILTER sources EXCLUDE REGEX "/amx\\.cpp$")
     endif()
+    # A loop throws nothing; without this a guard object leaves a weak symbol behind.
     # The scalar set's arrays of sixteen, unrolled by -O3, take minutes to compile; sanitized, so do all
     # sets above -O1, and the scalar one above -Og.
-    set(options -O3 -fno-math-errno -fno-trapping-math ${flags_${isa}} -DBELAY_ISA=${isa})
+    set(options -O3 -fno-exceptions -fno-math-errno -fno-trapping-math ${flags_${isa}} -DBELAY_ISA=${isa})
     if(BELAY_SANITIZE AND isa STREQUAL "scalar")
       list(APPEND options -Og)
     elseif(BELAY_SANITIZE)
