@@ -88,6 +88,7 @@ Result<std::unique_ptr<ChatModel>> ChatModel::open(base::Env& env,
   const std::int64_t most = options.context > 0 ? options.context : kMostContext;
   BELAY_ASSIGN_OR_RETURN(model::Model model,
                          load_model(env, compute, *weights, most, options.quantize));
+  BELAY_RETURN_IF_ERROR(check_engine_fits(env, compute, model, {.sequences = 1}));
   return std::unique_ptr<ChatModel>(new ChatModel(env, std::move(compute), std::move(model),
                                                   std::move(tokenizer), std::move(chat_template),
                                                   std::move(ends)));

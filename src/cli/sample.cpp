@@ -86,7 +86,9 @@ Result<ExitCode> run(Verbs& verbs, Options o) {
   o.text.stop_ids = stop_ids(config, tokenizer);
   BELAY_ASSIGN_OR_RETURN(const model::Model model,
                          load_model(verbs.env, compute, *weights, most, o.quantize));
-  infer::Engine engine(compute.ctx, model, {.sequences = 1});
+  const infer::EngineOptions one{.sequences = 1};
+  BELAY_RETURN_IF_ERROR(check_engine_fits(verbs.env, compute, model, one));
+  infer::Engine engine(compute.ctx, model, one);
 
   text::Utf8Stream stream;
   if (!o.json) show(stream.push(o.prompt));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/units.h"
 #include "convert/quantize.h"
 #include "store/run_record.h"
 
@@ -78,6 +79,19 @@ Result<model::Model> load_model(base::Env& env, Compute& compute,
       model::quantized_types(weights.config(), model::stored_types(weights),
                              convert::type_of_bits(bits)));
   return model::load_for_inference(compute.ctx, env, rounded, compute.dtype, positions);
+}
+
+base::Status check_engine_fits(base::Env& env, Compute& compute, const model::Model& model,
+                               const infer::EngineOptions& options) {
+  const infer::EngineBytes bytes = infer::engine_bytes(compute.ctx, model, options);
+  const auto need = static_cast<std::uint64_t>(bytes.pages + bytes.activations);
+  const std::uint64_t have = env.available_memory_bytes();
+  if (have == 0 || need <= have) return {};
+  return base::resource_exhausted({.where = "generation",
+                                   .what = "keys, values and activations do not fit in memory",
+                                   .seen = base::bytes_text(need),
+                                   .allowed = base::bytes_text(have) + " available",
+                                   .next = "give a smaller --context, or free memory"});
 }
 
 }  // namespace belay::cli

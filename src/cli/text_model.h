@@ -7,6 +7,7 @@
 #include "base/env.h"
 #include "base/status.h"
 #include "cli/compute.h"
+#include "infer/engine.h"
 #include "model/gguf_model.h"
 #include "model/load.h"
 #include "text/tokenizer.h"
@@ -40,5 +41,10 @@ base::Status check_quantize(int bits);
 base::Result<model::Model> load_model(base::Env& env, Compute& compute,
                                       const model::WeightSource& weights, std::int64_t longest,
                                       int bits = 0);
+
+/// Fails where the pages and activations of an engine for one text do not fit in memory beside the
+/// model, before they are taken.
+base::Status check_engine_fits(base::Env& env, Compute& compute, const model::Model& model,
+                               const infer::EngineOptions& options);
 
 }  // namespace belay::cli
