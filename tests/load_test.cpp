@@ -7,6 +7,7 @@
 
 #include "base/env_wrapper.h"
 #include "base/rng.h"
+#include "cli/text_model.h"
 #include "fault_env.h"
 #include "model/hf_folder.h"
 #include "model/score.h"
@@ -93,6 +94,18 @@ class SmallMachine final : public base::EnvWrapper {
  private:
   std::uint64_t bytes_;
 };
+
+TEST(CheckEngineFits, RefusesAContextThatDoesNotFit) {
+  cli::Compute compute = std::move(*cli::open_compute({.threads = 1, .dtype = "f32"}));
+  const Model model(train::config_of_depth(2, 300, 64), DType::kF32, false, 4096);
+  const infer::EngineOptions one{.sequences = 1};
+  const infer::EngineBytes bytes = infer::engine_bytes(compute.ctx, model, one);
+  const auto need = static_cast<std::uint64_t>(bytes.pages + bytes.activations);
+  SmallMachine enough(need), little(need - 1);
+  EXPECT_TRUE(cli::check_engine_fits(enough, compute, model, one).ok());
+  const base::Status refused = cli::check_engine_fits(little, compute, model, one);
+  EXPECT_THAT(refused.message(), ::testing::HasSubstr("give a smaller --context"));
+}
 
 TEST(LoadForInference, RefusesWhatDoesNotFitAndSaysWhatWould) {
   testing::TempDir dir;
