@@ -185,6 +185,12 @@ Result<GgufExported> export_gguf(base::Env& env, const std::string& path,
                                  const model::LoadedModel& model, const text::Tokenizer& tokenizer,
                                  const GgufExport& options) {
   const ModelConfig& c = model.config;
+  if (c.window > 0) {  // the architecture "llama" would attend to everything
+    return base::unsupported({.where = "sliding_window",
+                              .what = "has no key in GGUF's form of this family",
+                              .seen = std::to_string(c.window),
+                              .next = "export it with --to hf"});
+  }
   if (c.more_eos_ids.size() > 2) {
     return base::unsupported({.where = "eos_token_id",
                               .what = "names more ids than GGUF has keys for",

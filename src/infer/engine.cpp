@@ -41,19 +41,6 @@ Status bad(std::string_view where, std::string_view what, std::string seen, std:
 
 }  // namespace
 
-std::string_view ending_name(Ending ending) {
-  switch (ending) {
-    case Ending::kStopId: return "stop id";
-    case Ending::kStopString: return "stop string";
-    case Ending::kMaxTokens: return "max tokens";
-    case Ending::kContext: return "context is full";
-    case Ending::kCancelled: return "cancelled";
-    case Ending::kConstraint: return "nothing is allowed";
-    case Ending::kNotFinite: return "numbers are not finite";
-  }
-  return "?";
-}
-
 EngineBytes engine_bytes(base::Context& ctx, const model::Model& model,
                          const EngineOptions& options) {
   const EngineOptions o = with_defaults(options, model);

@@ -67,8 +67,6 @@ enum class Ending : std::uint8_t {
   kConstraint,  // no id may come
   kNotFinite,   // the model computes numbers that are not finite
 };
-/// "stop id", "stop string", ...
-std::string_view ending_name(Ending ending);
 
 using RequestId = std::uint64_t;
 

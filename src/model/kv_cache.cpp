@@ -107,7 +107,6 @@ CacheIds KvCache::bind_nothing(tensor::Tape& tape, const ModelConfig& config, te
 
 void KvCache::set(std::int64_t past, std::int64_t n_rows) {
   BELAY_CHECK(past >= 0 && past + n_rows <= capacity_, "room for the rows");
-  past_ = past;
   segments_.clear();
   segments_.add(0, n_rows, past, table_);
 }

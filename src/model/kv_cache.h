@@ -62,13 +62,11 @@ class KvCache {
   static CacheIds bind_nothing(tensor::Tape& tape, const ModelConfig& config, tensor::DType compute,
                                std::int64_t capacity);
   std::int64_t capacity() const { return capacity_; }
-  std::int64_t past() const { return past_; }
   /// The next batch's n_rows rows stand at positions past, past + 1, ...
   void set(std::int64_t past, std::int64_t n_rows);
-  void set_past(std::int64_t past) { past_ = past; }
 
  private:
-  std::int64_t capacity_, past_ = 0;
+  std::int64_t capacity_;
   KvPages pages_;
   std::vector<std::int32_t> table_;
   Segments segments_;
