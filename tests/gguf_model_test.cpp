@@ -146,6 +146,15 @@ TEST(GgufModel, KeepsBiasesHeadsAndEndOfTextIds) {
   }
 }
 
+TEST(GgufModel, AWindowIsNotLostOnTheWay) {
+  const TempDir dir;
+  LoadedModel model = small_model(Family::kMistral, false);
+  model.config.window = 16;
+  const auto exported = convert::export_gguf(env(), dir.file("m.gguf"), model, letters(), {});
+  ASSERT_FALSE(exported.ok());
+  EXPECT_THAT(exported.status().message(), ::testing::HasSubstr("sliding_window: has no key"));
+}
+
 TEST(GgufModel, QuantizedWeightsAreNear) {
   const TempDir dir;
   const std::string path = dir.file("m.gguf");
