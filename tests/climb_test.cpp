@@ -121,6 +121,31 @@ TEST(Ladder, FitsTheTimeAndStandsAroundTheOptimum) {
   }
 }
 
+TEST(Ladder, OfSoMuchComputeItIsTheSameOnAnyMachine) {
+  LawTrainer trainer;
+  std::vector<std::string> names[2];
+  for (const double speed : {1.0, 0.1}) {
+    const auto ladder = plan_ladder(
+        {.flops = 1e14, .n_seeds = 2, .first_seed = 7, .tokens_per_parameter = 8},
+        [&](Shape s) {
+          auto cost = trainer.measure(
+              {{"depth", std::to_string(s.depth)}, {"width", std::to_string(s.width)}});
+          cost->tokens_per_second *= speed;
+          return cost;
+        });
+    ASSERT_TRUE(ladder.ok());
+    EXPECT_NEAR(ladder->flops, 1e14, 1e5);
+    double flops = 2 * ladder->next_flops;
+    for (const Rung& rung : ladder->rungs) {
+      flops += rung.own_flops;
+      EXPECT_TRUE(rung.seed == 7 || rung.seed == 8);
+      names[speed < 1].push_back(rung.name);
+    }
+    EXPECT_NEAR(flops, 1e14, 0.01 * 1e14);  // whole steps
+  }
+  EXPECT_EQ(names[0], names[1]);
+}
+
 TEST(Ladder, SaysHowManyHoursWouldDo) {
   LawTrainer trainer;
   LadderOptions o{

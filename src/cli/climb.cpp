@@ -25,8 +25,8 @@ using nlohmann::ordered_json;
 
 struct ClimbArguments {
   std::string corpus, out = "runs/climb";
-  double hours = 0.2, next_ratio = 4, price_per_hour = 0, tokens_per_parameter = 0;
-  std::int64_t seeds = 1, vocab_size = 0, context = 256, batch_tokens = 0, sizes = 4, rows = 4;
+  double hours = 0.2, flops = 0, next_ratio = 4, price_per_hour = 0, tokens_per_parameter = 0;
+  std::int64_t seed = 1, seeds = 1, vocab_size = 0, context = 256, batch_tokens = 0, sizes = 4, rows = 4;
   bool json = false;
   ComputeOptions compute;
 };
@@ -40,7 +40,9 @@ constexpr std::int64_t kLeastSteps = 200;
 
 Status check(const ClimbArguments& a) {
   BELAY_RETURN_IF_ERROR(check_range("--hours", a.hours, 0.001, 1e5));
+  BELAY_RETURN_IF_ERROR(check_range("--flops", a.flops, 0.0, 1e24));
   BELAY_RETURN_IF_ERROR(check_range("--next-ratio", a.next_ratio, 1.5, 100.0));
+  BELAY_RETURN_IF_ERROR(check_range("--seed", a.seed, 0, 1LL << 40));
   BELAY_RETURN_IF_ERROR(check_range("--seeds", a.seeds, 1, 20));
   BELAY_RETURN_IF_ERROR(check_range("--sizes", a.sizes, 3, 8));
   BELAY_RETURN_IF_ERROR(check_range("--rows", a.rows, 3, 8));
@@ -50,11 +52,12 @@ Status check(const ClimbArguments& a) {
   return check_range("--vocab-size", a.vocab_size, 257, 1 << 20);
 }
 
-/// A vocabulary for the next rung that the hours can train: 1,024 up to two million parameters, and
+/// A vocabulary for the next rung that the hours, or the compute, can train: 1,024 up to two million parameters, and
 /// twice as much for each 2.8 times as many.
 std::int64_t vocab_of(const ClimbArguments& a) {
   if (a.vocab_size > 0) return a.vocab_size;
-  const double flops = kShareOfNext * kUsualFlops * 3600 * a.hours;
+  const double all = a.flops > 0 ? a.flops : kUsualFlops * 3600 * a.hours;
+  const double flops = kShareOfNext * all;
   const double params = std::sqrt(flops / (6 * kTokensPerParameter));
   std::int64_t size = 1024;
   while (size < 32768 && params > 2e6 * std::pow(static_cast<double>(size) / 1024, 1.5)) size *= 2;
@@ -78,7 +81,7 @@ class Announcer : public climb::Listener {
     std::vector<std::vector<std::string>> cells = {{"model", "parameters"}};
     climb::Shape shape;
     for (const climb::Rung& rung : ladder.rungs) {
-      if (rung.seed != 1) continue;
+      if (rung.seed != a_.seed) continue;
       if (rung.shape != shape) {
         shape = rung.shape;
         cells.push_back({fmt::format("  depth {}, {} wide", shape.depth, shape.width),
@@ -202,10 +205,12 @@ Result<climb::ClimbOptions> options_of(Verbs& verbs, Verb verb, const ClimbArgum
              {"isa", a.compute.isa},
              {"dtype", a.compute.dtype}};
   o.ladder = {.seconds = 3600 * a.hours,
+              .flops = a.flops,
               .n_sizes = static_cast<int>(a.sizes),
               .n_rows = static_cast<int>(a.rows),
               .next_ratio = a.next_ratio,
               .n_seeds = static_cast<int>(a.seeds),
+              .first_seed = a.seed,
               .tokens_per_parameter =
                   a.tokens_per_parameter > 0 ? a.tokens_per_parameter : kTokensPerParameter,
               .valid_tokens = static_cast<double>(set.valid().n_tokens()),
@@ -255,16 +260,20 @@ void add_options(Verb verb, ClimbArguments& a) {
               "novels when absent")
       .type("PATH");
   verb.option("--hours", a.hours, "Time for all of it; the ladder is planned to fit");
+  verb.option("--flops", a.flops,
+              "Compute of all of it in place of the hours, as 1.5e14: the same ladder on any "
+              "machine; 0: by the hours");
   verb.option("--out", a.out, "Folder: climb.json, forecasts.jsonl, report.html, rungs/")
       .type("DIR");
   verb.option("--seeds", a.seeds, "Runs of each rung, whose losses are averaged");
+  verb.option("--seed", a.seed, "The first of them");
   verb.option("--next-ratio", a.next_ratio,
               "Compute of the next rung over that of the largest fitted one");
   verb.option("--sizes", a.sizes, "Sizes of models in the ladder");
   verb.option("--rows", a.rows, "Rows of equal compute, each twice the one before");
   verb.option("--tokens-per-parameter", a.tokens_per_parameter,
               "What the sizes are placed around; 0: 8");
-  verb.option("--vocab-size", a.vocab_size, "Of the tokenizer that is trained; 0: by the hours");
+  verb.option("--vocab-size", a.vocab_size, "Of the tokenizer that is trained; 0: by the compute");
   verb.option("--context", a.context, "Tokens of a row");
   verb.option("--batch-tokens", a.batch_tokens, "Tokens of a step; 0: 1024");
   verb.option("--price-per-hour", a.price_per_hour, "Of this machine, to count the money");

@@ -59,7 +59,24 @@ Status check(const PretrainArguments& a) {
   BELAY_RETURN_IF_ERROR(check_range("--eval-steps", a.eval_steps, 0, 1'000'000'000));
   BELAY_RETURN_IF_ERROR(check_range("--eval-tokens", a.eval_tokens, 0, 1LL << 40));
   BELAY_RETURN_IF_ERROR(check_known("--schedule", a.schedule, {"linear", "cosine", "wsd"}));
+  BELAY_RETURN_IF_ERROR(check_range("--init-std", a.init_std, 1e-6, 10.0));
+  BELAY_RETURN_IF_ERROR(check_known("--family", a.family, {"qwen3", "llama"}));
   return check_known("--optimizer", a.optimizer, {"adamw", "muon"});
+}
+
+/// A model to go on from has its own shape and weights.
+Status check_from(const PretrainArguments& a) {
+  if (a.from.empty()) return {};
+  const PretrainArguments usual;
+  for (const auto& [name, given] : {std::pair{"--depth", a.depth != usual.depth},
+                                    {"--width", a.width != usual.width},
+                                    {"--family", a.family != usual.family},
+                                    {"--init-std", a.init_std != usual.init_std}}) {
+    if (!given) continue;
+    return base::invalid_argument(
+        {.where = name, .what = "does not go with --from, whose model has its own"});
+  }
+  return {};
 }
 
 /// A fork shares the first part of a run whose length does not show yet.
@@ -102,6 +119,7 @@ void add_plan_options(Verb verb, PretrainArguments& a) {
       .type("DIR");
   add("--depth", a.depth, "Layers; the width is 64 times as much, and the heads are as many");
   add("--width", a.width, "Another width, a multiple of 32; 0: 64 times the depth");
+  add("--family", a.family, "qwen3, which normalizes each head's queries and keys, or llama");
   add("--context", a.context, "Tokens of a row");
   add("--batch-tokens", a.batch_tokens, "Tokens of a step; 0: 2048");
   add("--micro-tokens", a.micro_tokens, "Of them computed at a time; 0: at most 16384");
@@ -137,6 +155,8 @@ void add_options(Verb verb, PretrainArguments& a) {
   add("--weight-decay", a.weight_decay, "Of matrices");
   add("--clip", a.clip, "Most that the norm of all gradients may be; 0: no limit");
   add("--z-loss", a.z_loss, "Weight of the squared log-sum-exp of the logits, as 1e-4; 0: none");
+  add("--init-std", a.init_std,
+      "Standard deviation of new matrices; of those that write to the residual, over sqrt(2 layers)");
   add("--warmup", a.warmup, "Steps in which the learning rate rises");
   add("--schedule", a.schedule, "How it falls: linear, cosine, or wsd, which stays, then falls");
   add("--decay-share", a.decay_share, "Of the run, in which wsd falls");
@@ -152,11 +172,7 @@ void add_options(Verb verb, PretrainArguments& a) {
 
 Result<train::PretrainOptions> resolve(const PretrainArguments& a) {
   BELAY_RETURN_IF_ERROR(check(a));
-  if (!a.from.empty() && (a.depth != PretrainArguments().depth || a.width != 0)) {
-    return base::invalid_argument(
-        {.where = a.width != 0 ? "--width" : "--depth",
-         .what = "does not go with --from, whose model has its own shape"});
-  }
+  BELAY_RETURN_IF_ERROR(check_from(a));
   BELAY_RETURN_IF_ERROR(check_fork(a));
   train::PretrainOptions o;
   o.batch_tokens = a.batch_tokens > 0 ? a.batch_tokens

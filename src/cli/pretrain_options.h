@@ -9,13 +9,13 @@
 namespace belay::cli {
 
 struct PretrainArguments {
-  std::string data, out = "runs/pretrain", resume, from, fork, optimizer = "muon",
-                    schedule = "linear";
+  std::string data, out = "runs/pretrain", resume, from, fork, family = "qwen3",
+                    optimizer = "muon", schedule = "linear";
   std::int64_t depth = 3, width = 0, context = 256, batch_tokens = 0, micro_tokens = 0, warmup = 20;
   std::int64_t steps = 0;
   double lr = 0, muon_lr = 0;  // 0: the optimizer's default
   double max_seconds = 0, weight_decay = 0.1, clip = 1, z_loss = 0;
-  double decay_share = 0.2, lr_floor = 0;
+  double decay_share = 0.2, lr_floor = 0, init_std = 0.02;
   double eval_seconds = 300;
   std::int64_t eval_steps = 0, eval_tokens = 65536;
   double price_per_hour = 0;

@@ -73,6 +73,11 @@ Result<model::ModelConfig> config_of_run(base::Env& env, const PretrainArguments
   if (a.from.empty()) {
     model::ModelConfig config = train::config_of_depth(
         a.depth, ops::round_up(set.vocab_size(), kVocabMultiple), a.context, a.width);
+    if (a.family == "llama") {
+      config.family = model::Family::kLlama;
+      config.qk_norm = false;
+    }
+    config.initializer_range = a.init_std;
     config.bos_id = config.eos_id = set.tokenizer().end_of_text().value_or(-1);
     return config;
   }

@@ -48,6 +48,12 @@ double bytes_per_token(const data::Dataset& set) {
   return n == 0 ? 0 : static_cast<double>(set.train().n_text_bytes()) / n;
 }
 
+std::string rates_text(const train::PretrainOptions& o) {
+  const std::string adamw = fmt::format("adamw at {:.3g}", o.schedule.lr);
+  if (!o.optimizer.muon) return adamw;
+  return fmt::format("muon at {:.3g}, {}", o.schedule.lr * o.optimizer.muon_lr_ratio, adamw);
+}
+
 std::string end_text(const train::PretrainOptions& o) {
   const std::string steps = fmt::format("{} steps", o.steps);
   const std::string time = base::duration_text(o.max_seconds);
@@ -63,13 +69,13 @@ std::string plan_text(const train::PretrainPlan& plan, const model::ModelConfig&
   return fmt::format(
       "model    depth {}, {} wide: {} parameters, {} FLOPs a token\n"
       "data     {}: {} tokens to train on, {} to validate, {:.2f} bytes a token\n"
-      "run      {}, {} tokens a step in rows of {}, {} at {:.3g}, seed {}\n"
+      "run      {}, {} tokens a step in rows of {}, {}, seed {}\n"
       "{}\n"
       "machine  {}, {}",
       config.n_layers, config.hidden_size, base::count_text(static_cast<double>(plan.n_params)),
       base::count_text(plan.flops_per_token), set.name(), set.train().n_tokens(),
       set.valid().n_tokens(), bytes_per_token(set), end_text(o), o.batch_tokens, a.context,
-      a.optimizer, o.schedule.lr, a.seed, train::cost_text(plan), base::cpu_model(),
+      rates_text(o), a.seed, train::cost_text(plan), base::cpu_model(),
       compute.text());
 }
 

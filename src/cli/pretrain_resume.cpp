@@ -125,6 +125,8 @@ ordered_json identity_of(const PretrainArguments& a, const train::PretrainOption
   return {{"options",
            {{"depth", a.depth},
             {"width", a.width},
+            {"family", a.family},
+            {"init_std", a.init_std},
             {"context", a.context},
             {"seed", a.seed},
             {"batch_tokens", o.batch_tokens},

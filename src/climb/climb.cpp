@@ -229,7 +229,8 @@ class Climb {
   }
 
   NextOptions next_options() const {
-    return {ladder_.next_flops, o_.unique_tokens, o_.ladder.n_seeds, o_.resamples};
+    return {ladder_.next_flops, o_.unique_tokens, o_.ladder.n_seeds, o_.ladder.first_seed,
+            o_.resamples};
   }
 
   /// Fits the law, chooses the next rung and puts the forecast into the register.
@@ -269,7 +270,8 @@ class Climb {
     ordered_json runs = ordered_json::array();
     double loss = 0, bpb = 0, seconds = 0;
     RunOutcome last;
-    for (int seed = 1; seed <= o_.ladder.n_seeds; ++seed) {
+    for (int i = 0; i < o_.ladder.n_seeds; ++i) {
+      const std::int64_t seed = o_.ladder.first_seed + i;
       Rung rung;
       rung.shape = {next["depth"].get<std::int64_t>(), next["width"].get<std::int64_t>()};
       rung.steps = next["steps"].get<std::int64_t>();

@@ -70,11 +70,23 @@ std::size_t first_size(const LadderOptions& o, double most) {
   return std::min(at > below ? at - below : 0, last);
 }
 
+/// Compute of a whole ladder, the next rung included, over that of the longest row.
+double share_of_ladder(const LadderOptions& o) {
+  return o.n_seeds * (o.n_sizes * share_of_size(o) + o.next_ratio);
+}
+
 /// Seconds of a whole ladder: fixed + per_flop * (compute of the longest row).
 struct Time {
   double fixed = 0, per_flop = 0;
-  double most_flops(double seconds) const { return (seconds - fixed) / per_flop; }
+  double of(double most) const { return fixed + per_flop * most; }
 };
+
+/// Compute of the longest row that the time, or the compute, is enough for.
+double most_flops(const LadderOptions& o, const Time& time) {
+  const double most =
+      o.flops > 0 ? o.flops / share_of_ladder(o) : (o.seconds - time.fixed) / time.per_flop;
+  return std::max(most, 1.0);
+}
 
 Result<Time> time_of(const LadderOptions& o, Costs& costs, std::size_t first, std::size_t next) {
   Time time;
@@ -121,7 +133,7 @@ bool enough(const LadderOptions& o, const Ladder& ladder) {
   std::map<Shape, int> of_shape;
   int all = 0;
   for (const Rung& rung : ladder.rungs) {
-    if (rung.seed != 1) continue;
+    if (rung.seed != o.first_seed) continue;
     ++of_shape[rung.shape];
     ++all;
   }
@@ -136,7 +148,13 @@ base::Status too_short(const LadderOptions& o, const Ladder& ladder, double most
   // Steps of the largest size in its longest run, half of which must be enough.
   const double steps = ladder.rungs.empty() ? 1 : static_cast<double>(ladder.rungs.back().steps);
   const double short_of = std::max(1.1, 2.2 * static_cast<double>(o.least_steps) / steps);
-  const double enough = time.fixed + time.per_flop * most * short_of;
+  if (o.flops > 0) {
+    return base::resource_exhausted({.where = "--flops",
+                                     .what = "are too few for a ladder",
+                                     .seen = fmt::format("{:.3g}", o.flops),
+                                     .allowed = fmt::format("{:.3g} or more", o.flops * short_of)});
+  }
+  const double enough = time.of(most * short_of);
   return base::resource_exhausted({.where = "--hours",
                                    .what = "are too few for a ladder on this machine",
                                    .seen = fmt::format("{:.3f}", o.seconds / 3600),
@@ -170,7 +188,7 @@ Result<Ladder> plan_ladder(const LadderOptions& o, const Measure& measure) {
   Time time;
   for (int round = 0; round < 3; ++round) {
     BELAY_ASSIGN_OR_RETURN(time, time_of(o, costs, first, next));
-    const double now = std::max(time.most_flops(o.seconds), 1.0);
+    const double now = most_flops(o, time);
     const std::size_t now_first = first_size(o, now);
     const std::size_t now_next =
         nearest_shape(best_params(o.next_ratio * now, o.tokens_per_parameter));
@@ -180,19 +198,19 @@ Result<Ladder> plan_ladder(const LadderOptions& o, const Measure& measure) {
     next = now_next;
   }
   BELAY_ASSIGN_OR_RETURN(time, time_of(o, costs, first, next));
-  most = std::max(time.most_flops(o.seconds), 1.0);
+  most = most_flops(o, time);
   Ladder ladder;
   ladder.next_flops = o.next_ratio * most;
-  ladder.seconds = time.fixed + time.per_flop * most;
+  ladder.seconds = time.of(most);
   for (int i = 0; i < o.n_sizes; ++i) {
     const std::size_t at = first + static_cast<std::size_t>(i);
     BELAY_ASSIGN_OR_RETURN(const RunCost cost, costs.of(at));
-    for (int seed = 1; seed <= o.n_seeds; ++seed) {
-      add_size(o, shapes()[at], cost, most, seed, ladder);
+    for (int seed = 0; seed < o.n_seeds; ++seed) {
+      add_size(o, shapes()[at], cost, most, o.first_seed + seed, ladder);
     }
   }
   if (!enough(o, ladder)) return too_short(o, ladder, most, time);
-  ladder.flops = o.n_seeds * most * (o.n_sizes * share_of_size(o) + o.next_ratio);
+  ladder.flops = most * share_of_ladder(o);
   return ladder;
 }
 

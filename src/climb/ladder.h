@@ -28,10 +28,12 @@ const std::vector<Shape>& shapes();
 
 struct LadderOptions {
   double seconds = 0;  // for all of it
+  double flops = 0;    // for all of it, in place of seconds: the same ladder on any machine; 0: none
   int n_sizes = 4, n_rows = 4;
   double row_step = 2;              // compute of a row over the row below
   double next_ratio = 4;            // compute of the next rung over the largest fitted
   int n_seeds = 1;                  // runs of each rung
+  std::int64_t first_seed = 1;
   double tokens_per_parameter = 0;  // near the optimum; where the sizes stand around
   double decay_share = 0.2;
   double valid_tokens = 0;       // scored after each run
@@ -59,7 +61,7 @@ struct Ladder {
 /// Speed and size of a shape, as measured.
 using Measure = std::function<base::Result<RunCost>(Shape)>;
 
-/// kResource when the hours are too few: fewer than ten runs of a seed are long enough, or a size
+/// kResource when the time or compute is too little: fewer than ten runs of a seed are long enough, or a size
 /// has fewer than two. Says what would do.
 base::Result<Ladder> plan_ladder(const LadderOptions& options, const Measure& measure);
 

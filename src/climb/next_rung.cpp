@@ -170,7 +170,7 @@ Result<NextForecast> forecast_next(base::ThreadPool& threads, const ordered_json
 
   NextForecast next;
   next.fit = fit_json(threads, fit, rungs);
-  next.rung = {{"name", rung_name(shape, steps, 1)},
+  next.rung = {{"name", rung_name(shape, steps, o.first_seed)},
                {"depth", shape.depth},
                {"width", shape.width},
                {"steps", steps},

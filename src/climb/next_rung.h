@@ -22,6 +22,7 @@ struct NextOptions {
   double flops = 0;          // of the next rung
   double unique_tokens = 0;  // of the training split
   int n_seeds = 1;           // that its loss is the mean of
+  std::int64_t first_seed = 1;
   int resamples = 400;
 };
 
