@@ -204,6 +204,24 @@ TEST_F(CliRuns, CompareComputeAtEqualLoss) {
                               HasSubstr("FLOPs of a +1"), HasSubstr("times the compute of a +1")));
 }
 
+TEST_F(CliRuns, LengthsOfOneSeedAreOneCurveOfTheirEnds) {
+  const std::string longer = dir_->file("longer");
+  ASSERT_EQ(belay("pretrain --depth 1 --context 32 --batch-tokens 256 --steps 24 --data " +
+                  std::string(BELAY_TEST_DATA) + "/shakespeare_200k.txt --out " + longer)
+                .code,
+            0);
+  const json compared =
+      base::json_value(belay("runs compare " + longer + ",a b --json" + runs()).out);
+  ASSERT_EQ(compared["runs"].size(), 2u) << "the longest stands for the lengths";
+  EXPECT_EQ(compared["runs"][0]["tokens"], 24 * 256);
+  const json& curve = compared["compute"]["curves"][0];
+  const auto loss_of = [&](const std::string& folder) {
+    return base::json_value(read(folder + "/run.json"))["val_loss"].get<double>();
+  };
+  EXPECT_EQ(curve["loss"], json({loss_of(dir_->file("runs/a")), loss_of(longer)}));
+  EXPECT_EQ(curve["flops"][1].get<double>(), 2 * curve["flops"][0].get<double>());
+}
+
 TEST_F(CliRuns, CompareRefusesOtherValidationText) {
   const std::string half = dir_->file("half.txt"), other = dir_->file("other");
   write(half, read(std::string(BELAY_TEST_DATA) + "/shakespeare_200k.txt").substr(0, 100000));

@@ -126,8 +126,7 @@ TEST(Ladder, OfSoMuchComputeItIsTheSameOnAnyMachine) {
   std::vector<std::string> names[2];
   for (const double speed : {1.0, 0.1}) {
     const auto ladder = plan_ladder(
-        {.flops = 1e14, .n_seeds = 2, .first_seed = 7, .tokens_per_parameter = 8},
-        [&](Shape s) {
+        {.flops = 1e14, .n_seeds = 2, .first_seed = 7, .tokens_per_parameter = 8}, [&](Shape s) {
           auto cost = trainer.measure(
               {{"depth", std::to_string(s.depth)}, {"width", std::to_string(s.width)}});
           cost->tokens_per_second *= speed;

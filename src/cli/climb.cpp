@@ -26,7 +26,8 @@ using nlohmann::ordered_json;
 struct ClimbArguments {
   std::string corpus, out = "runs/climb";
   double hours = 0.2, flops = 0, next_ratio = 4, price_per_hour = 0, tokens_per_parameter = 0;
-  std::int64_t seed = 1, seeds = 1, vocab_size = 0, context = 256, batch_tokens = 0, sizes = 4, rows = 4;
+  std::int64_t seed = 1, seeds = 1, vocab_size = 0, context = 256, batch_tokens = 0, sizes = 4,
+               rows = 4;
   bool json = false;
   ComputeOptions compute;
 };
@@ -52,8 +53,8 @@ Status check(const ClimbArguments& a) {
   return check_range("--vocab-size", a.vocab_size, 257, 1 << 20);
 }
 
-/// A vocabulary for the next rung that the hours, or the compute, can train: 1,024 up to two million parameters, and
-/// twice as much for each 2.8 times as many.
+/// A vocabulary for the next rung that the hours, or the compute, can train: 1,024 up to two
+/// million parameters, and twice as much for each 2.8 times as many.
 std::int64_t vocab_of(const ClimbArguments& a) {
   if (a.vocab_size > 0) return a.vocab_size;
   const double all = a.flops > 0 ? a.flops : kUsualFlops * 3600 * a.hours;

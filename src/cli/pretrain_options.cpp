@@ -156,7 +156,8 @@ void add_options(Verb verb, PretrainArguments& a) {
   add("--clip", a.clip, "Most that the norm of all gradients may be; 0: no limit");
   add("--z-loss", a.z_loss, "Weight of the squared log-sum-exp of the logits, as 1e-4; 0: none");
   add("--init-std", a.init_std,
-      "Standard deviation of new matrices; of those that write to the residual, over sqrt(2 layers)");
+      "Standard deviation of new matrices; of those that write to the residual, over sqrt(2 "
+      "layers)");
   add("--warmup", a.warmup, "Steps in which the learning rate rises");
   add("--schedule", a.schedule, "How it falls: linear, cosine, or wsd, which stays, then falls");
   add("--decay-share", a.decay_share, "Of the run, in which wsd falls");

@@ -75,8 +75,7 @@ std::string plan_text(const train::PretrainPlan& plan, const model::ModelConfig&
       config.n_layers, config.hidden_size, base::count_text(static_cast<double>(plan.n_params)),
       base::count_text(plan.flops_per_token), set.name(), set.train().n_tokens(),
       set.valid().n_tokens(), bytes_per_token(set), end_text(o), o.batch_tokens, a.context,
-      rates_text(o), a.seed, train::cost_text(plan), base::cpu_model(),
-      compute.text());
+      rates_text(o), a.seed, train::cost_text(plan), base::cpu_model(), compute.text());
 }
 
 Comparison compare(const data::Dataset& set, bool embedded, const train::Validation& validation) {

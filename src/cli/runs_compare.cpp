@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -115,6 +116,36 @@ std::vector<std::string> parts_of(const std::string& names) {
   return parts;
 }
 
+/// The point that a run's end is of a curve.
+json end_of(const RunRecord& run) {
+  json end = json::object();
+  for (const char* name : {"tokens", "flops", "val_loss", "val_bpb"}) {
+    if (const auto value = number_at(run.manifest, {name})) end[name] = *value;
+  }
+  return end;
+}
+
+/// Runs of one seed are one training at several lengths: the longest stands for them, and the ends
+/// of all are its curve.
+std::vector<RunRecord> join_lengths(std::vector<RunRecord> runs) {
+  std::map<double, std::vector<RunRecord>> of_seed;
+  for (RunRecord& run : runs) {
+    of_seed[number_at(run.manifest, {"seed"}).value_or(0)].push_back(std::move(run));
+  }
+  std::vector<RunRecord> joined;
+  for (auto& [seed, lengths] : of_seed) {
+    std::stable_sort(lengths.begin(), lengths.end(), [](const RunRecord& a, const RunRecord& b) {
+      return number_at(a.manifest, {"flops"}).value_or(0) <
+             number_at(b.manifest, {"flops"}).value_or(0);
+    });
+    std::vector<json> ends;
+    for (const RunRecord& run : lengths) ends.push_back(end_of(run));
+    if (lengths.size() > 1) lengths.back().metrics = std::move(ends);
+    joined.push_back(std::move(lengths.back()));
+  }
+  return joined;
+}
+
 }  // namespace
 
 Result<ExitCode> compare_runs(Verbs& verbs, const std::string& folder_of_runs,
@@ -130,14 +161,17 @@ Result<ExitCode> compare_runs(Verbs& verbs, const std::string& folder_of_runs,
   std::vector<RunGroup> groups;
   double common = HUGE_VAL;
   for (const std::string& name : names) {
-    groups.emplace_back();
+    std::vector<RunRecord> group;
     for (const std::string& part : parts_of(name)) {
       BELAY_ASSIGN_OR_RETURN(const std::string folder, find_run(verbs.env, folder_of_runs, part));
-      BELAY_ASSIGN_OR_RETURN(RunRecord run, store::read_run(verbs.env, folder));
+      BELAY_ASSIGN_OR_RETURN(group.emplace_back(), store::read_run(verbs.env, folder));
+    }
+    groups.emplace_back();
+    for (RunRecord& run : join_lengths(std::move(group))) {
+      rows.push_back(store::run_row(verbs.env, run.folder));
+      common = std::min(common, rows.back().tokens.value_or(0));
       groups.back().members.push_back(runs.size());
       runs.push_back(std::move(run));
-      rows.push_back(store::run_row(verbs.env, folder));
-      common = std::min(common, rows.back().tokens.value_or(0));
     }
   }
   for (RunGroup& group : groups) {

@@ -28,11 +28,11 @@ const std::vector<Shape>& shapes();
 
 struct LadderOptions {
   double seconds = 0;  // for all of it
-  double flops = 0;    // for all of it, in place of seconds: the same ladder on any machine; 0: none
+  double flops = 0;  // for all of it, in place of seconds: the same ladder on any machine; 0: none
   int n_sizes = 4, n_rows = 4;
-  double row_step = 2;              // compute of a row over the row below
-  double next_ratio = 4;            // compute of the next rung over the largest fitted
-  int n_seeds = 1;                  // runs of each rung
+  double row_step = 2;    // compute of a row over the row below
+  double next_ratio = 4;  // compute of the next rung over the largest fitted
+  int n_seeds = 1;        // runs of each rung
   std::int64_t first_seed = 1;
   double tokens_per_parameter = 0;  // near the optimum; where the sizes stand around
   double decay_share = 0.2;
@@ -61,8 +61,8 @@ struct Ladder {
 /// Speed and size of a shape, as measured.
 using Measure = std::function<base::Result<RunCost>(Shape)>;
 
-/// kResource when the time or compute is too little: fewer than ten runs of a seed are long enough, or a size
-/// has fewer than two. Says what would do.
+/// kResource when the time or compute is too little: fewer than ten runs of a seed are long enough,
+/// or a size has fewer than two. Says what would do.
 base::Result<Ladder> plan_ladder(const LadderOptions& options, const Measure& measure);
 
 /// Parameters of a shape with a vocabulary of about a thousand: near enough to choose by.
