@@ -14,6 +14,7 @@
 #include "model/hf_folder.h"
 #include "run_belay.h"
 #include "store/sealed_json.h"
+#include "train/dial.h"
 #include "train/run_folder.h"
 
 namespace belay {

@@ -13,7 +13,7 @@
 #include "infer/model_step.h"
 #include "infer/stop_strings.h"
 #include "model/hf_folder.h"
-#include "train/pretrain.h"
+#include "train/dial.h"
 
 namespace belay {
 namespace {

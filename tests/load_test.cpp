@@ -11,7 +11,7 @@
 #include "fault_env.h"
 #include "model/hf_folder.h"
 #include "model/score.h"
-#include "train/pretrain.h"
+#include "train/dial.h"
 
 namespace belay::model {
 namespace {

@@ -8,7 +8,7 @@
 #include "base/cpu.h"
 #include "data/batches.h"
 #include "data/dataset.h"
-#include "train/pretrain.h"
+#include "train/dial.h"
 #include "train/step.h"
 
 namespace belay {

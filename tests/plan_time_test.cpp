@@ -10,6 +10,7 @@
 
 #include "base/rng.h"
 #include "fault_env.h"
+#include "train/dial.h"
 #include "train/plan.h"
 #include "train/step.h"
 

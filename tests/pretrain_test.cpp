@@ -8,6 +8,7 @@
 
 #include "base/env_wrapper.h"
 #include "model/score.h"
+#include "train/dial.h"
 #include "train/plan.h"
 #include "train/validation.h"
 

@@ -15,6 +15,7 @@
 #include "cli/pretrain_data.h"
 #include "cli/trainer.h"
 #include "report/climb_report.h"
+#include "train/dial.h"
 
 namespace belay::cli {
 namespace {
@@ -32,11 +33,8 @@ struct ClimbArguments {
   ComputeOptions compute;
 };
 
-constexpr double kTokensPerParameter = 8;  // near the optimum of models of about a million
-constexpr double kUsualFlops = 2e11;       // a second, where nothing is measured yet
-constexpr double kShareOfNext = 0.45;      // of a ladder's compute
-constexpr std::int64_t kBatchTokens = 1024;
-constexpr double kMuonLr = 0.008;  // near the best peak of wsd from 0.3 to 1.1M parameters
+constexpr double kUsualFlops = 2e11;   // a second, where nothing is measured yet
+constexpr double kShareOfNext = 0.45;  // of a ladder's compute
 constexpr std::int64_t kLeastSteps = 200;
 
 Status check(const ClimbArguments& a) {
@@ -53,16 +51,11 @@ Status check(const ClimbArguments& a) {
   return check_range("--vocab-size", a.vocab_size, 257, 1 << 20);
 }
 
-/// A vocabulary for the next rung that the hours, or the compute, can train: 1,024 up to two
-/// million parameters, and twice as much for each 2.8 times as many.
+/// A vocabulary for the next rung that the hours, or the compute, can train.
 std::int64_t vocab_of(const ClimbArguments& a) {
   if (a.vocab_size > 0) return a.vocab_size;
   const double all = a.flops > 0 ? a.flops : kUsualFlops * 3600 * a.hours;
-  const double flops = kShareOfNext * all;
-  const double params = std::sqrt(flops / (6 * kTokensPerParameter));
-  std::int64_t size = 1024;
-  while (size < 32768 && params > 2e6 * std::pow(static_cast<double>(size) / 1024, 1.5)) size *= 2;
-  return size;
+  return train::dial_vocab(std::sqrt(kShareOfNext * all / (6 * train::kTokensPerParameter)));
 }
 
 std::string number(const ordered_json& value) { return fmt::format("{:.4f}", value.get<double>()); }
@@ -199,8 +192,7 @@ Result<climb::ClimbOptions> options_of(Verbs& verbs, Verb verb, const ClimbArgum
   o.unique_tokens = static_cast<double>(set.train().n_tokens());
   o.fixed = {{"data", data},
              {"context", std::to_string(a.context)},
-             {"batch-tokens", std::to_string(a.batch_tokens > 0 ? a.batch_tokens : kBatchTokens)},
-             {"muon-lr", fmt::format("{}", kMuonLr)},
+             {"batch-tokens", std::to_string(a.batch_tokens)},
              {"eval-seconds", "0"},
              {"threads", std::to_string(a.compute.threads)},
              {"isa", a.compute.isa},
@@ -213,7 +205,7 @@ Result<climb::ClimbOptions> options_of(Verbs& verbs, Verb verb, const ClimbArgum
               .n_seeds = static_cast<int>(a.seeds),
               .first_seed = a.seed,
               .tokens_per_parameter =
-                  a.tokens_per_parameter > 0 ? a.tokens_per_parameter : kTokensPerParameter,
+                  a.tokens_per_parameter > 0 ? a.tokens_per_parameter : train::kTokensPerParameter,
               .valid_tokens = static_cast<double>(set.valid().n_tokens()),
               .least_steps = kLeastSteps};
   ordered_json options = options_json(verb);
@@ -276,7 +268,7 @@ void add_options(Verb verb, ClimbArguments& a) {
               "What the sizes are placed around; 0: 8");
   verb.option("--vocab-size", a.vocab_size, "Of the tokenizer that is trained; 0: by the compute");
   verb.option("--context", a.context, "Tokens of a row");
-  verb.option("--batch-tokens", a.batch_tokens, "Tokens of a step; 0: 1024");
+  verb.option("--batch-tokens", a.batch_tokens, "Tokens of a step; 0: by the dial, 1024");
   verb.option("--price-per-hour", a.price_per_hour, "Of this machine, to count the money");
   verb.flag("--json", a.json, "Print climb.json at the end");
   add_compute_options(verb, a.compute);

@@ -16,10 +16,11 @@ using base::Result;
 using nlohmann::ordered_json;
 
 Result<ExitCode> run_plan(Verbs& verbs, const PretrainArguments& a) {
-  BELAY_ASSIGN_OR_RETURN(const train::PretrainOptions options, resolve(a));
+  BELAY_ASSIGN_OR_RETURN(train::PretrainOptions options, resolve(a));
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(a.compute));
-  BELAY_ASSIGN_OR_RETURN(const RunData data, open_run_data(verbs.env, a, options));
+  BELAY_ASSIGN_OR_RETURN(const RunData data, open_run_data(verbs.env, a.data));
   BELAY_ASSIGN_OR_RETURN(const model::ModelConfig config, config_of_run(verbs.env, a, data.set));
+  BELAY_RETURN_IF_ERROR(apply_dial(a, config, data.set, options));
   BELAY_ASSIGN_OR_RETURN(train::PretrainPlan plan,
                          train::plan_state(verbs.env, config, compute.dtype, a.context, options));
   plan.price_per_hour = a.price_per_hour;

@@ -64,7 +64,7 @@ Result<ExitCode> run_pretrain(Verbs& verbs, Verb verb, const PretrainArguments& 
   interrupted();  // from here on Ctrl-C is a wish, also before the first step
   BELAY_ASSIGN_OR_RETURN(const train::PretrainOptions options, resolve(a));
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(a.compute));
-  BELAY_ASSIGN_OR_RETURN(RunData data, open_run_data(verbs.env, a, options));
+  BELAY_ASSIGN_OR_RETURN(RunData data, open_run_data(verbs.env, a.data));
   PretrainSession run(verbs, a, options, std::move(data), std::move(compute));
   BELAY_RETURN_IF_ERROR(run.begin(options_json(verb), resume));
   verbs.log.info("{}", run.plan_lines());

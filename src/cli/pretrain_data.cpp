@@ -29,13 +29,6 @@ Result<RunData> open_text(base::Env& env, const std::string& path) {
       true};
 }
 
-Result<RunData> open_any(base::Env& env, const std::string& path) {
-  if (path.empty()) return RunData{data::embedded_dataset(), true, true};
-  if (!env.is_directory(path)) return open_text(env, path);
-  BELAY_ASSIGN_OR_RETURN(data::Dataset set, data::Dataset::open(env, path));
-  return RunData{std::move(set), false, false};
-}
-
 nlohmann::ordered_json counts(const data::TokenStream& stream) {
   return {{"documents", stream.n_documents()},
           {"tokens", stream.n_tokens()},
@@ -62,11 +55,11 @@ std::string text_of(const data::Dataset& set, data::Split split, std::size_t max
 
 }  // namespace
 
-Result<RunData> open_run_data(base::Env& env, const PretrainArguments& arguments,
-                              const train::PretrainOptions& options) {
-  BELAY_ASSIGN_OR_RETURN(RunData data, open_any(env, arguments.data));
-  BELAY_RETURN_IF_ERROR(data::check_long_enough(data.set, arguments.context, options.batch_tokens));
-  return data;
+Result<RunData> open_run_data(base::Env& env, const std::string& path) {
+  if (path.empty()) return RunData{data::embedded_dataset(), true, true};
+  if (!env.is_directory(path)) return open_text(env, path);
+  BELAY_ASSIGN_OR_RETURN(data::Dataset set, data::Dataset::open(env, path));
+  return RunData{std::move(set), false, false};
 }
 
 nlohmann::ordered_json data_json(const data::Dataset& set) {

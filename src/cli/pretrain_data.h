@@ -19,9 +19,7 @@ struct RunData {
 };
 
 /// What --data names; the last twentieth of a text file (at most 1 MiB) is kept for validation.
-/// Fails when there is less than a batch of it.
-base::Result<RunData> open_run_data(base::Env& env, const PretrainArguments& arguments,
-                                    const train::PretrainOptions& options);
+base::Result<RunData> open_run_data(base::Env& env, const std::string& path);
 
 /// Name, fingerprint, counts: for run.json.
 nlohmann::ordered_json data_json(const data::Dataset& set);

@@ -10,11 +10,7 @@ namespace {
 using base::Result;
 using base::Status;
 
-constexpr std::int64_t kMicroTokens = 16384;  // computed at a time, unless asked otherwise
-constexpr std::int64_t kBatchTokens = 2048;
 constexpr std::int64_t kWidthMultiple = 32;
-constexpr double kDefaultSeconds = 60;
-constexpr double kAdamwLr = 4e-3, kAdamwLrBesideMuon = 4e-3, kMuonLr = 0.02;
 
 Status check_multiple(std::string_view name, std::int64_t value, std::int64_t of,
                       std::string_view of_name) {
@@ -96,15 +92,6 @@ Status check_fork(const PretrainArguments& a) {
   return {};
 }
 
-/// The largest part of a batch, in whole rows, that divides it and is not above the limit.
-std::int64_t micro_of(std::int64_t batch_tokens, std::int64_t context) {
-  const std::int64_t rows = batch_tokens / context;
-  for (std::int64_t parts = 1; parts < rows; ++parts) {
-    if (rows % parts == 0 && batch_tokens / parts <= kMicroTokens) return batch_tokens / parts;
-  }
-  return context;
-}
-
 }  // namespace
 
 void add_plan_options(Verb verb, PretrainArguments& a) {
@@ -117,15 +104,18 @@ void add_plan_options(Verb verb, PretrainArguments& a) {
       .type("DIR");
   add("--from", a.from, "Go on from the weights of this Hugging Face folder, with its shape")
       .type("DIR");
-  add("--depth", a.depth, "Layers; the width is 64 times as much, and the heads are as many");
+  add("--depth", a.depth,
+      "The dial: layers; width (64 times as much), heads, batch, learning rates and length follow");
   add("--width", a.width, "Another width, a multiple of 32; 0: 64 times the depth");
   add("--family", a.family, "qwen3, which normalizes each head's queries and keys, or llama");
   add("--context", a.context, "Tokens of a row");
-  add("--batch-tokens", a.batch_tokens, "Tokens of a step; 0: 2048");
+  add("--batch-tokens", a.batch_tokens, "Tokens of a step; 0: by the dial, 1024");
   add("--micro-tokens", a.micro_tokens, "Of them computed at a time; 0: at most 16384");
   add("--optimizer", a.optimizer, "adamw, or muon for the hidden matrices and adamw for the rest");
-  add("--steps", a.steps, "Steps of the run, for the same weights every time; 0: by the clock");
-  add("--max-seconds", a.max_seconds, "Seconds of training; 0: 60 when no --steps are given");
+  add("--steps", a.steps,
+      "Steps of the run, for the same weights every time; 0: as many as --max-seconds allows, or "
+      "the dial's 8 tokens a parameter");
+  add("--max-seconds", a.max_seconds, "Seconds of training; 0: no limit");
   add("--eval-seconds", a.eval_seconds,
       "Seconds between validations with a sample; 0: only at the end");
   add("--eval-steps", a.eval_steps, "One after every so many steps too; 0: no");
@@ -150,8 +140,8 @@ void add_options(Verb verb, PretrainArguments& a) {
       .type("RUN");
   verb.flag("--overwrite", a.overwrite, "Replace a run that is in --out");
   add_plan_options(verb, a);
-  add("--lr", a.lr, "Peak of AdamW's learning rate; 0: the optimizer's default");
-  add("--muon-lr", a.muon_lr, "Peak of Muon's learning rate; 0: its default");
+  add("--lr", a.lr, "Peak of AdamW's learning rate; 0: by the dial");
+  add("--muon-lr", a.muon_lr, "Peak of Muon's learning rate; 0: by the dial, from the parameters");
   add("--weight-decay", a.weight_decay, "Of matrices");
   add("--clip", a.clip, "Most that the norm of all gradients may be; 0: no limit");
   add("--z-loss", a.z_loss, "Weight of the squared log-sum-exp of the logits, as 1e-4; 0: none");
@@ -176,15 +166,14 @@ Result<train::PretrainOptions> resolve(const PretrainArguments& a) {
   BELAY_RETURN_IF_ERROR(check_from(a));
   BELAY_RETURN_IF_ERROR(check_fork(a));
   train::PretrainOptions o;
-  o.batch_tokens = a.batch_tokens > 0 ? a.batch_tokens
-                                      : std::max(a.context, kBatchTokens / a.context * a.context);
-  BELAY_RETURN_IF_ERROR(check_multiple("--batch-tokens", o.batch_tokens, a.context, "--context"));
-  o.micro_tokens = a.micro_tokens > 0 ? a.micro_tokens : micro_of(o.batch_tokens, a.context);
-  BELAY_RETURN_IF_ERROR(check_multiple("--micro-tokens", o.micro_tokens, a.context, "--context"));
-  BELAY_RETURN_IF_ERROR(
-      check_multiple("--batch-tokens", o.batch_tokens, o.micro_tokens, "--micro-tokens"));
+  BELAY_RETURN_IF_ERROR(check_multiple("--batch-tokens", a.batch_tokens, a.context, "--context"));
+  BELAY_RETURN_IF_ERROR(check_multiple("--micro-tokens", a.micro_tokens, a.context, "--context"));
+  if (a.batch_tokens > 0 && a.micro_tokens > 0) {
+    BELAY_RETURN_IF_ERROR(
+        check_multiple("--batch-tokens", a.batch_tokens, a.micro_tokens, "--micro-tokens"));
+  }
   o.steps = a.steps;
-  o.max_seconds = a.steps == 0 && a.max_seconds == 0 ? kDefaultSeconds : a.max_seconds;
+  o.max_seconds = a.max_seconds;
   o.optimizer.muon = a.optimizer == "muon";
   o.optimizer.weight_decay = a.weight_decay;
   o.optimizer.clip = a.clip;
@@ -193,8 +182,6 @@ Result<train::PretrainOptions> resolve(const PretrainArguments& a) {
   o.schedule.curve = *train::parse_curve(a.schedule);
   o.schedule.decay_share = a.decay_share;
   o.schedule.floor = a.lr_floor;
-  o.schedule.lr = a.lr > 0 ? a.lr : o.optimizer.muon ? kAdamwLrBesideMuon : kAdamwLr;
-  o.optimizer.muon_lr_ratio = (a.muon_lr > 0 ? a.muon_lr : kMuonLr) / o.schedule.lr;
   return o;
 }
 

@@ -9,11 +9,11 @@
 namespace belay::cli {
 
 struct PretrainArguments {
-  std::string data, out = "runs/pretrain", resume, from, fork, family = "qwen3",
-                    optimizer = "muon", schedule = "linear";
+  std::string data, out = "runs/pretrain", resume, from, fork, family = "qwen3", optimizer = "muon",
+                    schedule = "linear";
   std::int64_t depth = 3, width = 0, context = 256, batch_tokens = 0, micro_tokens = 0, warmup = 20;
   std::int64_t steps = 0;
-  double lr = 0, muon_lr = 0;  // 0: the optimizer's default
+  double lr = 0, muon_lr = 0;  // 0: by the dial
   double max_seconds = 0, weight_decay = 0.1, clip = 1, z_loss = 0;
   double decay_share = 0.2, lr_floor = 0, init_std = 0.02;
   double eval_seconds = 300;
@@ -32,7 +32,8 @@ void add_plan_options(Verb verb, PretrainArguments& arguments);
 /// Those, and what else a run needs.
 void add_options(Verb verb, PretrainArguments& arguments);
 
-/// Every value in its range, no two in contradiction, and what was left open filled in.
+/// Every value in its range, no two in contradiction. What was left open is filled in by
+/// apply_dial() (cli/pretrain_plan.h), which knows the model.
 base::Result<train::PretrainOptions> resolve(const PretrainArguments& arguments);
 
 }  // namespace belay::cli

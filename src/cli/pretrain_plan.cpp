@@ -3,12 +3,14 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/hash.h"
 #include "cli/pretrain_report.h"
 #include "data/batches.h"
 #include "model/hf_folder.h"
 #include "ops/matmul.h"
+#include "train/dial.h"
 #include "train/step.h"
 
 namespace belay::cli {
@@ -18,9 +20,10 @@ using base::Result;
 using base::Status;
 
 constexpr std::int64_t kVocabMultiple = 64;
-constexpr double kMostSeconds = 1;       // of a calibration
-constexpr double kShareOfRun = 0.02;     // of a run by the clock
-constexpr std::int64_t kFewSteps = 100;  // a run of fewer is not worth a second
+constexpr std::int64_t kMicroTokens = 16384;  // computed at a time, unless asked otherwise
+constexpr double kMostSeconds = 1;            // of a calibration
+constexpr double kShareOfRun = 0.02;          // of a run by the clock
+constexpr std::int64_t kFewSteps = 100;       // a run of fewer is not worth a second
 
 /// The model that a run goes on from reads what the data are made of.
 Status check_from(base::Env& env, const std::string& folder, const model::ModelConfig& config,
@@ -48,6 +51,15 @@ Status check_from(base::Env& env, const std::string& folder, const model::ModelC
   return refuse("has another tokenizer than the data", base::hex64(own.fingerprint()),
                 base::hex64(set.tokenizer().fingerprint()),
                 "prepare the data with the model's tokenizer");
+}
+
+/// The largest part of a batch, in whole rows, that divides it and is not above the limit.
+std::int64_t micro_of(std::int64_t batch_tokens, std::int64_t context) {
+  const std::int64_t rows = batch_tokens / context;
+  for (std::int64_t parts = 1; parts < rows; ++parts) {
+    if (rows % parts == 0 && batch_tokens / parts <= kMicroTokens) return batch_tokens / parts;
+  }
+  return context;
 }
 
 /// A validation takes place while a step's activations are held, not only at the end.
@@ -84,6 +96,26 @@ Result<model::ModelConfig> config_of_run(base::Env& env, const PretrainArguments
   BELAY_ASSIGN_OR_RETURN(model::ModelConfig config, model::load_hf_config(env, a.from));
   BELAY_RETURN_IF_ERROR(check_from(env, a.from, config, a, set));
   return config;
+}
+
+Status apply_dial(const PretrainArguments& a, const model::ModelConfig& config,
+                  const data::Dataset& set, train::PretrainOptions& o) {
+  const train::Dial d = train::dial(config.n_params(), a.context, o.optimizer.muon, a.batch_tokens);
+  o.batch_tokens = d.batch_tokens;
+  o.micro_tokens = a.micro_tokens > 0 ? a.micro_tokens : micro_of(o.batch_tokens, a.context);
+  if (o.batch_tokens % o.micro_tokens != 0) {
+    return base::invalid_argument({.where = "--micro-tokens",
+                                   .what = "does not divide the tokens of a step",
+                                   .seen = std::to_string(o.micro_tokens),
+                                   .allowed = fmt::format("a part of {}", o.batch_tokens)});
+  }
+  if (o.steps == 0 && o.max_seconds == 0) {
+    o.steps =
+        std::max<std::int64_t>(1, std::llround(d.tokens / static_cast<double>(o.batch_tokens)));
+  }
+  o.schedule.lr = a.lr > 0 ? a.lr : d.adamw_lr;
+  o.optimizer.muon_lr_ratio = (a.muon_lr > 0 ? a.muon_lr : d.muon_lr) / o.schedule.lr;
+  return data::check_long_enough(set, a.context, o.batch_tokens);
 }
 
 void measure_time(base::Env& env, Compute& compute, model::Model& model, const PretrainArguments& a,

@@ -12,6 +12,11 @@ namespace belay::cli {
 base::Result<model::ModelConfig> config_of_run(base::Env& env, const PretrainArguments& arguments,
                                                const data::Dataset& set);
 
+/// What was left open, by the dial (train/dial.h): batch, learning rates, length; checked against
+/// the data. options: from resolve().
+base::Status apply_dial(const PretrainArguments& arguments, const model::ModelConfig& config,
+                        const data::Dataset& set, train::PretrainOptions& options);
+
 /// Fills in the plan's time from a few steps on the run's data; no weight changes. Takes a second
 /// at most beyond three micro-batches, and for a short run less.
 void measure_time(base::Env& env, Compute& compute, model::Model& model,

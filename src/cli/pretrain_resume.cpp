@@ -74,13 +74,13 @@ Status keep_machine(const base::JsonReader& manifest, ComputeOptions& compute) {
   return {};
 }
 
-/// The first key whose values differ, or nothing.
-std::string first_difference(const ordered_json& a, const ordered_json& b) {
-  for (const auto& [key, value] : a.items()) {
-    if (!b.contains(key) || b[key] != value) return key;
+/// The first key whose values differ, or nothing: what is asked for before what follows from it.
+std::string first_difference(const ordered_json& then, const ordered_json& now) {
+  for (const auto& [key, value] : now.items()) {
+    if (!then.contains(key) || then[key] != value) return key;
   }
-  for (const auto& [key, value] : b.items()) {
-    if (!a.contains(key)) return key;
+  for (const auto& [key, value] : then.items()) {
+    if (!now.contains(key)) return key;
   }
   return "";
 }

@@ -53,6 +53,7 @@ Result<model::ModelConfig> PretrainSession::choose_config(bool resume) {
 Status PretrainSession::make_model(bool resume) {
   base::Env& env = verbs_.env;
   BELAY_ASSIGN_OR_RETURN(config_, choose_config(resume));
+  BELAY_RETURN_IF_ERROR(apply_dial(arguments_, config_, data_.set, options_));
   BELAY_ASSIGN_OR_RETURN(
       plan_, train::plan_state(env, config_, compute_.dtype, arguments_.context, options_));
   plan_.price_per_hour = arguments_.price_per_hour;

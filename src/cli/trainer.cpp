@@ -87,10 +87,11 @@ RunOutcome outcome_of(const nlohmann::json& manifest) {
 Result<climb::RunCost> PretrainTrainer::measure(const climb::RunOptions& options) {
   BELAY_ASSIGN_OR_RETURN(const Parsed parsed, parse(options, "measure"));
   const PretrainArguments& a = parsed.arguments;
-  BELAY_ASSIGN_OR_RETURN(const train::PretrainOptions run, resolve(a));
+  BELAY_ASSIGN_OR_RETURN(train::PretrainOptions run, resolve(a));
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(a.compute));
-  BELAY_ASSIGN_OR_RETURN(const RunData data, open_run_data(verbs_.env, a, run));
+  BELAY_ASSIGN_OR_RETURN(const RunData data, open_run_data(verbs_.env, a.data));
   BELAY_ASSIGN_OR_RETURN(const model::ModelConfig config, config_of_run(verbs_.env, a, data.set));
+  BELAY_RETURN_IF_ERROR(apply_dial(a, config, data.set, run));
   BELAY_ASSIGN_OR_RETURN(train::PretrainPlan plan,
                          train::plan_state(verbs_.env, config, compute.dtype, a.context, run));
   model::Model model(config, compute.dtype, true, a.context);
@@ -117,7 +118,7 @@ Result<RunOutcome> PretrainTrainer::train(const climb::RunRequest& request) {
   a.overwrite = true;  // what is there and is no run is what a kill left
   BELAY_ASSIGN_OR_RETURN(const train::PretrainOptions options, resolve(a));
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(a.compute));
-  BELAY_ASSIGN_OR_RETURN(RunData data, open_run_data(verbs_.env, a, options));
+  BELAY_ASSIGN_OR_RETURN(RunData data, open_run_data(verbs_.env, a.data));
   PretrainSession run(verbs_, a, options, std::move(data), std::move(compute));
   BELAY_RETURN_IF_ERROR(run.begin(parsed.options, resume, false));
   const auto trained = train_and_evaluate(run, verbs_, request.label);

@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "model/score.h"
 #include "train/checkpoint.h"
+#include "train/dial.h"
 #include "train/step.h"
 
 namespace belay::train {

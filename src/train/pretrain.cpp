@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/matmul.h"
 #include "train/step.h"
 
 namespace belay::train {
@@ -14,7 +13,6 @@ namespace {
 using base::Result;
 using base::Status;
 
-constexpr std::int64_t kHeadDim = 64, kSmallHeadDim = 32;
 constexpr std::int64_t kMaxSkippedInARow = 3;
 
 /// Buffers of a micro-batch, kept so that steps allocate nothing.
@@ -88,21 +86,6 @@ Status diverged(const StepInfo& info, const TrainingData& data) {
 
 std::string TrainingData::locate_row(std::int64_t row) const {
   return set.locate(data::Split::kTrain, batches.row_begin(row));
-}
-
-model::ModelConfig config_of_depth(std::int64_t depth, std::int64_t vocab_size,
-                                   std::int64_t context, std::int64_t width) {
-  if (width == 0) width = kHeadDim * depth;
-  model::ModelConfig config;
-  config.family = model::Family::kQwen3;
-  config.vocab_size = vocab_size;
-  config.n_layers = depth;
-  config.hidden_size = width;
-  config.ffn_size = ops::round_up((8 * config.hidden_size + 2) / 3, 64);
-  config.head_dim = width % kHeadDim == 0 ? kHeadDim : kSmallHeadDim;
-  config.n_heads = config.n_kv_heads = width / config.head_dim;
-  config.max_position = context;
-  return config;
 }
 
 Result<Ending> pretrain(base::Context& ctx, base::Env& env, model::Model& model,

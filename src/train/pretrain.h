@@ -1,5 +1,4 @@
-// Pretraining: the shape that a depth stands for, and the loop. The loop
-// knows no files and prints nothing: each step is reported to the caller.
+// Pretraining: the loop. It knows no files and prints nothing: each step is reported to the caller.
 #pragma once
 
 #include <array>
@@ -43,12 +42,6 @@ struct RowLoss {
   double loss = -1;       // nats per token
 };
 using WorstRows = std::array<RowLoss, 3>;
-
-/// The shape of a model of this depth: Qwen3, `width` wide (a multiple of 32; 0: 64 * depth), heads
-/// of 64 (of 32 where the width is no multiple of 64), a feed-forward part of 8/3 of the width
-/// (rounded up to 64).
-model::ModelConfig config_of_depth(std::int64_t depth, std::int64_t vocab_size,
-                                   std::int64_t context, std::int64_t width = 0);
 
 struct StepInfo {
   std::int64_t step = 0;  // from 1: steps that are done

@@ -1,0 +1,38 @@
+// The one dial: what a depth stands for. Its shape, and how a model of so many parameters is
+// trained when nothing else is asked for: tokens of a step, learning rates, length. The constants
+// are fits to belay's own sweeps from 0.2 to 13 million parameters (docs/recipe.md); beyond them
+// they are extrapolated.
+#pragma once
+
+#include <cstdint>
+
+#include "model/config.h"
+
+namespace belay::train {
+
+/// The shape of a model of this depth: Qwen3, `width` wide (a multiple of 32; 0: 64 * depth), heads
+/// of 64 (of 32 where the width is no multiple of 64), a feed-forward part of 8/3 of the width
+/// (rounded up to 64).
+model::ModelConfig config_of_depth(std::int64_t depth, std::int64_t vocab_size,
+                                   std::int64_t context, std::int64_t width = 0);
+
+/// Of a run: about the compute's best at these sizes, by the ladders of belay climb.
+constexpr double kTokensPerParameter = 8;
+
+struct Dial {
+  std::int64_t batch_tokens = 0;  // of a step, a multiple of the context
+  double muon_lr = 0;             // peak
+  double adamw_lr = 0;            // peak; beside Muon that of embedding and norms
+  double tokens = 0;              // of the run
+  bool extrapolated = false;      // beyond the sizes that were swept
+};
+
+/// For n_params parameters; muon: beside it, AdamW's rate is another. batch_tokens: asked for; 0:
+/// the dial's.
+Dial dial(std::int64_t n_params, std::int64_t context, bool muon, std::int64_t batch_tokens = 0);
+
+/// A vocabulary for a model of so many parameters: 1,024 up to two million, and twice as much for
+/// each 2.8 times as many.
+std::int64_t dial_vocab(double n_params);
+
+}  // namespace belay::train
