@@ -59,6 +59,22 @@ TEST(ConfigOfDepth, HoldsItsRatios) {
   EXPECT_EQ(c.max_position, 128);
 }
 
+TEST(Dial, FollowsTheParametersAndSaysWhereItExtrapolates) {
+  const train::Dial small = train::dial(200'000, 256, true),
+                    large = train::dial(20'000'000, 256, true);
+  EXPECT_EQ(small.tokens, 8 * 200'000);
+  EXPECT_GT(small.muon_lr, large.muon_lr);
+  EXPECT_FALSE(small.extrapolated);
+  EXPECT_TRUE(large.extrapolated);
+  // A batch is whole rows, and a larger one takes larger steps.
+  EXPECT_EQ(train::dial(200'000, 300, true).batch_tokens % 300, 0);
+  EXPECT_EQ(train::dial(200'000, 4096, true).batch_tokens, 4096);
+  EXPECT_GT(train::dial(200'000, 256, true, 4096).muon_lr, small.muon_lr);
+  EXPECT_EQ(train::dial_vocab(1e6), 1024);
+  EXPECT_EQ(train::dial_vocab(5e6), 2048);
+  EXPECT_EQ(train::dial_vocab(1e12), 32768);
+}
+
 struct Tiny {
   base::ThreadPool pool{2};
   base::Context ctx{pool};

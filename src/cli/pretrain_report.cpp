@@ -12,6 +12,7 @@
 #include "base/version.h"
 #include "cli/pretrain_data.h"
 #include "data/bigram.h"
+#include "train/dial.h"
 
 namespace belay::cli {
 namespace {
@@ -48,10 +49,17 @@ double bytes_per_token(const data::Dataset& set) {
   return n == 0 ? 0 : static_cast<double>(set.train().n_text_bytes()) / n;
 }
 
-std::string rates_text(const train::PretrainOptions& o) {
-  const std::string adamw = fmt::format("adamw at {:.3g}", o.schedule.lr);
-  if (!o.optimizer.muon) return adamw;
-  return fmt::format("muon at {:.3g}, {}", o.schedule.lr * o.optimizer.muon_lr_ratio, adamw);
+std::string rates_text(const train::PretrainPlan& plan, const train::PretrainOptions& o,
+                       const PretrainArguments& a) {
+  std::string text = fmt::format("adamw at {:.3g}", o.schedule.lr);
+  const double muon_lr = o.schedule.lr * o.optimizer.muon_lr_ratio;
+  if (o.optimizer.muon) text = fmt::format("muon at {:.3g}, {}", muon_lr, text);
+  const bool asked = a.lr > 0 && (a.muon_lr > 0 || !o.optimizer.muon);
+  if (!asked && train::dial(plan.n_params, a.context, o.optimizer.muon).extrapolated) {
+    text += " (the dial extrapolates: it was fitted up to " +
+            base::count_text(train::kMostSweptParams) + " parameters)";
+  }
+  return text;
 }
 
 std::string end_text(const train::PretrainOptions& o) {
@@ -75,7 +83,7 @@ std::string plan_text(const train::PretrainPlan& plan, const model::ModelConfig&
       config.n_layers, config.hidden_size, base::count_text(static_cast<double>(plan.n_params)),
       base::count_text(plan.flops_per_token), set.name(), set.train().n_tokens(),
       set.valid().n_tokens(), bytes_per_token(set), end_text(o), o.batch_tokens, a.context,
-      rates_text(o), a.seed, train::cost_text(plan), base::cpu_model(), compute.text());
+      rates_text(plan, o, a), a.seed, train::cost_text(plan), base::cpu_model(), compute.text());
 }
 
 Comparison compare(const data::Dataset& set, bool embedded, const train::Validation& validation) {

@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::int64_t kHeadDim = 64, kSmallHeadDim = 32;
 constexpr std::int64_t kBatchTokens = 1024;
-constexpr double kMostSwept = 13e6;  // parameters
 // Muon's peak is kMuonLr * (N / 1e6)^-kMuonFall at kBatchTokens a step.
 constexpr double kMuonLr = 0.004, kMuonFall = 0.33;
 constexpr double kBatchRise = 0.5;  // of the rate, in the tokens of a step
@@ -44,7 +43,7 @@ Dial dial(std::int64_t n_params, std::int64_t context, bool muon, std::int64_t b
   d.muon_lr = kMuonLr * std::pow(n / 1e6, -kMuonFall) * std::pow(batch, kBatchRise);
   d.adamw_lr = muon ? kAdamwLrBesideMuon : kAdamwLr;
   d.tokens = kTokensPerParameter * n;
-  d.extrapolated = n > kMostSwept;
+  d.extrapolated = n > kMostSweptParams;
   return d;
 }
 

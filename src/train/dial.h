@@ -19,6 +19,9 @@ model::ModelConfig config_of_depth(std::int64_t depth, std::int64_t vocab_size,
 /// Of a run: about the compute's best at these sizes, by the ladders of belay climb.
 constexpr double kTokensPerParameter = 8;
 
+/// Parameters up to which the constants were fitted.
+constexpr double kMostSweptParams = 13e6;
+
 struct Dial {
   std::int64_t batch_tokens = 0;  // of a step, a multiple of the context
   double muon_lr = 0;             // peak
