@@ -11,9 +11,9 @@ namespace {
 constexpr std::int64_t kHeadDim = 64, kSmallHeadDim = 32;
 constexpr std::int64_t kBatchTokens = 1024;
 // Muon's peak is kMuonLr * (N / 1e6)^-kMuonFall at kBatchTokens a step.
-constexpr double kMuonLr = 0.004, kMuonFall = 0.33;
+constexpr double kMuonLr = 0.0037, kMuonFall = 0.34;
 constexpr double kBatchRise = 0.5;  // of the rate, in the tokens of a step
-constexpr double kAdamwLr = 4e-3, kAdamwLrBesideMuon = 4e-3;
+constexpr double kAdamwLr = 1.5e-3, kAdamwLrBesideMuon = 6e-3;
 constexpr double kVocabParams = 2e6;
 constexpr std::int64_t kLeastVocab = 1024, kMostVocab = 32768;
 
