@@ -82,10 +82,13 @@ Results run(Engine& engine, const std::vector<Request>& requests) {
 }
 
 /// Each request in an engine of its own.
-Results alone(base::Context& ctx, const model::Model& m, const std::vector<Request>& requests) {
+Results alone(base::Context& ctx, const model::Model& m, const std::vector<Request>& requests,
+              int kv_bits = 0) {
   Results results;
   for (std::size_t i = 0; i < requests.size(); ++i) {
-    Engine engine(ctx, m, {.sequences = 1, .step_rows = 1 << 12, .share_prefixes = false});
+    Engine engine(
+        ctx, m,
+        {.sequences = 1, .step_rows = 1 << 12, .share_prefixes = false, .kv_bits = kv_bits});
     for (auto& [key, bits] : run(engine, {requests[i]})) results[{i + 1, key.second}] = bits;
   }
   return results;
@@ -116,13 +119,14 @@ struct Loaded {
   std::int64_t vocab() const { return model->config().vocab_size; }
 };
 
-class EngineBits : public testing::TestWithParam<std::tuple<std::string, DType>> {};
+/// A model, its type, and the bits of keys and values.
+class EngineBits : public testing::TestWithParam<std::tuple<std::string, DType, int>> {};
 
 TEST_P(EngineBits, LogProbabilitiesAreThoseOfOneForward) {
-  const auto& [name, dtype] = GetParam();
+  const auto& [name, dtype, kv_bits] = GetParam();
   for (const base::Isa isa : base::supported_isas()) {
     Loaded l(name, dtype, isa);
-    Engine engine(l.ctx, *l.model, {.sequences = 3, .step_rows = 48});
+    Engine engine(l.ctx, *l.model, {.sequences = 3, .step_rows = 48, .kv_bits = kv_bits});
     const auto prompt = random_ids(100, 1, l.vocab());
     const auto made =
         infer::complete(engine, {.prompt = prompt, .max_tokens = 50, .n = 3, .score_prompt = true});
@@ -130,7 +134,8 @@ TEST_P(EngineBits, LogProbabilitiesAreThoseOfOneForward) {
     for (const Completion& c : *made) {
       std::vector<std::int32_t> all = prompt;
       all.insert(all.end(), c.ids.begin(), c.ids.end());
-      const auto scores = model::score(l.ctx, base::Env::posix(), *l.model, {all});
+      const auto scores =
+          model::score(l.ctx, base::Env::posix(), *l.model, {all}, {.kv_bits = kv_bits});
       ASSERT_TRUE(scores.ok());
       std::vector<float> seen = c.prompt_logprobs;
       seen.insert(seen.end(), c.logprobs.begin(), c.logprobs.end());
@@ -142,21 +147,22 @@ TEST_P(EngineBits, LogProbabilitiesAreThoseOfOneForward) {
 }
 
 TEST_P(EngineBits, AloneAndInAnyCompany) {
-  const auto& [name, dtype] = GetParam();
+  const auto& [name, dtype, kv_bits] = GetParam();
   Loaded l(name, dtype);
   const auto requests = requests_of(24, l.vocab());
-  const Results expected = alone(l.ctx, *l.model, requests);
+  const Results expected = alone(l.ctx, *l.model, requests, kv_bits);
   struct Row {
     EngineOptions options;
     int threads;
   };
   std::int64_t preempted = 0;
-  for (const Row& row :
+  for (Row row :
        std::vector<Row>{{{.sequences = 5}, 1},
                         {{.sequences = 24, .step_rows = 512}, 3},
                         {{.sequences = 8, .cache_tokens = 512, .step_rows = 128}, 2},
                         {{.sequences = 8, .cache_tokens = 512, .share_prefixes = false}, 8}}) {
     base::Context ctx{pool_of(row.threads), l.ctx.isa};
+    row.options.kv_bits = kv_bits;
     Engine engine(ctx, *l.model, row.options);
     EXPECT_EQ(run(engine, requests), expected) << row.options.sequences << " texts";
     preempted += engine.stats().preempted;
@@ -167,21 +173,25 @@ TEST_P(EngineBits, AloneAndInAnyCompany) {
 INSTANTIATE_TEST_SUITE_P(Models, EngineBits,
                          testing::Combine(testing::Values("qwen3_tiny", "qwen2_tiny"),
                                           testing::Values(DType::kF32, DType::kBF16, DType::kQ8,
-                                                          DType::kQ4)),
+                                                          DType::kQ4),
+                                          testing::Values(0, 8)),
                          [](const auto& param) {
                            return std::get<0>(param.param) + "_" +
-                                  std::string(tensor::dtype_name(std::get<1>(param.param)));
+                                  std::string(tensor::dtype_name(std::get<1>(param.param))) +
+                                  (std::get<2>(param.param) == 8 ? "_kv8" : "");
                          });
 
 TEST(Engine, TextsOfOnePromptShareItsPagesAndCopyTheLast) {
   Loaded l("qwen3_tiny");
   Request r{.prompt = random_ids(150, 2, l.vocab()), .max_tokens = 40, .n = 4};
-  Engine engine(l.ctx, *l.model, {.sequences = 4});
-  const Results together = run(engine, {r});
-  EXPECT_EQ(engine.stats().copied_pages, 3);
-  EXPECT_EQ(engine.stats().rows, 150 + 3 + 4 * 39);  // the prompt once, its last id for each
-  EXPECT_EQ(together, alone(l.ctx, *l.model, {r}));
-  EXPECT_NE(together.at({1, 0}).ids, together.at({1, 1}).ids);
+  for (const int kv_bits : {0, 8}) {
+    Engine engine(l.ctx, *l.model, {.sequences = 4, .kv_bits = kv_bits});
+    const Results together = run(engine, {r});
+    EXPECT_EQ(engine.stats().copied_pages, 3);
+    EXPECT_EQ(engine.stats().rows, 150 + 3 + 4 * 39);  // the prompt once, its last id for each
+    EXPECT_EQ(together, alone(l.ctx, *l.model, {r}, kv_bits));
+    EXPECT_NE(together.at({1, 0}).ids, together.at({1, 1}).ids);
+  }
 }
 
 TEST(Engine, ABeginningThatWasComputedIsNotComputedAgain) {
@@ -388,15 +398,18 @@ TEST(Engine, GuessesChangeNothingButTheSteps) {
   Loaded l("qwen3_tiny", DType::kBF16);
   Request r{.prompt = random_ids(60, 2, l.vocab()), .max_tokens = 90, .sampler = {.seed = 5}};
   r.sampler.frequency_penalty = 0.3;
-  const Results expected = alone(l.ctx, *l.model, {r});
-  auto text = r.prompt;
-  const auto& ids = expected.at({1, 0}).ids;
-  text.insert(text.end(), ids.begin(), ids.end());
-  for (const std::size_t errs : {1, 2, 7, 1000}) {
-    Engine engine(l.ctx, *l.model, {.sequences = 2});
-    r.drafter = [&] { return std::make_unique<Knows>(text, errs); };
-    EXPECT_EQ(run(engine, {r}), expected) << errs;
-    EXPECT_TRUE(errs < 1000 || engine.stats().steps < 10);
+  for (const int kv_bits : {0, 8}) {
+    r.drafter = nullptr;
+    const Results expected = alone(l.ctx, *l.model, {r}, kv_bits);
+    auto text = r.prompt;
+    const auto& ids = expected.at({1, 0}).ids;
+    text.insert(text.end(), ids.begin(), ids.end());
+    for (const std::size_t errs : {1, 2, 7, 1000}) {
+      Engine engine(l.ctx, *l.model, {.sequences = 2, .kv_bits = kv_bits});
+      r.drafter = [&] { return std::make_unique<Knows>(text, errs); };
+      EXPECT_EQ(run(engine, {r}), expected) << errs;
+      EXPECT_TRUE(errs < 1000 || engine.stats().steps < 10);
+    }
   }
 }
 

@@ -30,7 +30,8 @@ infer::EngineOptions engine_options(const GenerateBenchOptions& o) {
   return {.context = o.prompt + o.tokens + 1,
           .sequences = o.rows,
           .step_rows = std::max<std::int64_t>(o.prompt, 256),
-          .share_prefixes = false};
+          .share_prefixes = false,
+          .kv_bits = o.kv_bits};
 }
 
 /// Seconds of a prompt until its first token, or of the tokens after the first of every text.
@@ -104,9 +105,9 @@ GenerateResult bench_generate(base::Context& ctx, base::Env& env, const model::M
   const double head = static_cast<double>(c.vocab_size * c.hidden_size);
   r.flops_per_token = 2 * (prefill ? weights - head : weights) +
                       4 * seen * static_cast<double>(c.n_layers * c.q_size());
-  const auto element = static_cast<double>(tensor::dtype_bytes(model.compute()));
   r.weight_bytes = static_cast<double>(model.product_bytes());
-  r.cache_bytes = element * 2 * seen * static_cast<double>(o.rows * c.n_layers * c.kv_size());
+  r.cache_bytes = seen * static_cast<double>(o.rows) / ops::kPageTokens *
+                  static_cast<double>(model::KvPages::page_bytes(c, model.compute(), o.kv_bits));
   r.peak_rss_bytes = static_cast<std::int64_t>(env.peak_rss_bytes());
   return r;
 }

@@ -23,6 +23,7 @@ struct GenerateBenchOptions {
   std::int64_t prompt = 512;  // ids of each prompt
   std::int64_t tokens = 128;  // of each text (prefill: one)
   std::int64_t rows = 1;      // texts at once
+  int kv_bits = 0;            // of keys and values; 0: as computed
   int repeats = 3;
   bool roofline = true;  // false: oneDNN is left alone
 };

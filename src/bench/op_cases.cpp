@@ -80,18 +80,23 @@ void record_attention(Recorder& r) {
 }
 
 /// One token after context - 1 others.
-void record_attention_paged(Recorder& r) {
+void record_paged(Recorder& r, int kv_bits) {
   const std::int64_t n_pages = ops::ceil_div(r.shape.context, ops::kPageTokens);
-  const std::int64_t words = ops::page_words(r.config.n_kv_heads, r.config.head_dim, r.compute);
+  const std::int64_t words =
+      ops::page_words(r.config.n_kv_heads, r.config.head_dim, r.compute, kv_bits);
   const auto past = static_cast<std::int32_t>(r.shape.context - 1);
   std::vector<std::int32_t> segments = {1, 0, 1, past, 5};  // one, whose pages follow
   for (std::int64_t p = 0; p < n_pages; ++p) segments.push_back(static_cast<std::int32_t>(p));
   const Id qkv = r.constant(r.operands.random({1, r.config.qkv_size()}, r.compute));
   tensor::View pages = r.operands.random({n_pages, words}, DType::kF32);
   pages.dtype = DType::kI32;
+  ops::AttentionShape shape = attention_shape(r);
+  shape.kv_bits = kv_bits;
   r.tape.keep(ops::attention_paged(r.tape, qkv, r.constant(r.operands.numbers(segments)),
-                                   r.constant(pages), attention_shape(r)));
+                                   r.constant(pages), shape));
 }
+void record_attention_paged(Recorder& r) { record_paged(r, 0); }
+void record_attention_bytes(Recorder& r) { record_paged(r, 8); }
 
 void record_swiglu(Recorder& r) {
   r.seed(ops::swiglu(r.tape, r.input({r.shape.n_tokens(), 2 * r.config.ffn_size}, r.compute)));
@@ -199,6 +204,7 @@ const std::vector<TapeCase>& tape_cases() {
       {"rope", record_rope},
       {"attention", record_attention},
       {"attention (paged)", record_attention_paged, false},
+      {"attention (8-bit pages)", record_attention_bytes, false},
       {"swiglu", record_swiglu},
       {"cross_entropy", record_cross_entropy},
       {"logprob_gather", record_logprob_gather},

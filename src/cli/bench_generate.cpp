@@ -39,7 +39,7 @@ base::Status check(const Options& o) {
                                    .seen = std::to_string(o.bits),
                                    .allowed = "16, 8, 4"});
   }
-  return {};
+  return check_kv_bits(o.bench.kv_bits);
 }
 
 /// The model of a folder, or random weights of a shape.
@@ -109,6 +109,7 @@ void add(Verbs& verbs, Verb parent, bench::GenerateKind kind) {
     verb.option("--tokens", o.bench.tokens, "Tokens of each text");
     verb.option("--rows", o.bench.rows, "Texts at once");
   }
+  add_kv_bits_option(verb, o.bench.kv_bits);
   verb.option("--repeats", o.bench.repeats, "Runs that are timed, after one that is not");
   verb.flag("--json", o.json, "Print one JSON document");
   add_compute_options(verb, o.compute);

@@ -291,6 +291,7 @@ void add_chat(Verbs& verbs) {
   add_sampler_options(verb, o.sampler);
   add("--context", o.model.context, "Tokens of a conversation; 0: the model's most, up to 4096");
   add_quantize_option(verb, o.model.quantize);
+  add_kv_bits_option(verb, o.model.kv_bits);
   verb.flag("--json", o.json, "With --prompt: print one JSON document");
   add_compute_options(verb, o.model.compute);
 }

@@ -64,11 +64,12 @@ double ChatAnswer::tokens_per_second() const {
 }
 
 ChatModel::ChatModel(base::Env& env, Compute compute, model::Model model, text::Tokenizer tokenizer,
-                     text::ChatTemplate chat_template, std::vector<std::int32_t> stop_ids)
+                     text::ChatTemplate chat_template, std::vector<std::int32_t> stop_ids,
+                     const infer::EngineOptions& engine)
     : env_(env),
       compute_(std::move(compute)),
       model_(std::move(model)),
-      engine_(compute_.ctx, model_, {.sequences = 1}),
+      engine_(compute_.ctx, model_, engine),
       tokenizer_(std::move(tokenizer)),
       chat_template_(std::move(chat_template)),
       stop_ids_(std::move(stop_ids)) {}
@@ -78,6 +79,7 @@ Result<std::unique_ptr<ChatModel>> ChatModel::open(base::Env& env,
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(options.compute));
   BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(env, options.model));
   BELAY_RETURN_IF_ERROR(check_quantize(options.quantize));
+  BELAY_RETURN_IF_ERROR(check_kv_bits(options.kv_bits));
   BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_model(env, path));
   BELAY_ASSIGN_OR_RETURN(text::Tokenizer tokenizer,
                          open_tokenizer(env, path, weights->config().vocab_size));
@@ -88,10 +90,11 @@ Result<std::unique_ptr<ChatModel>> ChatModel::open(base::Env& env,
   const std::int64_t most = options.context > 0 ? options.context : kMostContext;
   BELAY_ASSIGN_OR_RETURN(model::Model model,
                          load_model(env, compute, *weights, most, options.quantize));
-  BELAY_RETURN_IF_ERROR(check_engine_fits(env, compute, model, {.sequences = 1}));
+  const infer::EngineOptions one{.sequences = 1, .kv_bits = options.kv_bits};
+  BELAY_RETURN_IF_ERROR(check_engine_fits(env, compute, model, one));
   return std::unique_ptr<ChatModel>(new ChatModel(env, std::move(compute), std::move(model),
                                                   std::move(tokenizer), std::move(chat_template),
-                                                  std::move(ends)));
+                                                  std::move(ends), one));
 }
 
 Result<ChatPrompt> ChatModel::prompt(const Conversation::Json& messages,

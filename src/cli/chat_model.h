@@ -20,6 +20,7 @@ struct ChatModelOptions {
   std::string template_file;  // in place of the model's own
   std::int64_t context = 0;   // 0: the model's most, up to 4096
   int quantize = 0;           // bits; 0: as stored
+  int kv_bits = 0;            // of keys and values; 0: as computed
   ComputeOptions compute;
 };
 
@@ -61,7 +62,8 @@ class ChatModel {
 
  private:
   ChatModel(base::Env& env, Compute compute, model::Model model, text::Tokenizer tokenizer,
-            text::ChatTemplate chat_template, std::vector<std::int32_t> stop_ids);
+            text::ChatTemplate chat_template, std::vector<std::int32_t> stop_ids,
+            const infer::EngineOptions& engine);
 
   base::Env& env_;
   Compute compute_;

@@ -24,7 +24,7 @@ struct Options {
   std::string model, prompt;
   infer::ContinuationOptions text{.max_tokens = 100, .sampler = {.temperature = 0.8, .seed = 1}};
   std::int64_t context = 0;
-  int quantize = 0;
+  int quantize = 0, kv_bits = 0;
   bool json = false;
   ComputeOptions compute;
 };
@@ -32,6 +32,7 @@ struct Options {
 base::Status check_options(const Options& o) {
   BELAY_RETURN_IF_ERROR(infer::validate(o.text.sampler, "--"));
   BELAY_RETURN_IF_ERROR(check_quantize(o.quantize));
+  BELAY_RETURN_IF_ERROR(check_kv_bits(o.kv_bits));
   for (const auto& [name, value, least] :
        {std::tuple{"--max-tokens", o.text.max_tokens, 1}, {"--context", o.context, 0}}) {
     BELAY_RETURN_IF_ERROR(check_range(name, value, least, 1 << 24));
@@ -86,7 +87,7 @@ Result<ExitCode> run(Verbs& verbs, Options o) {
   o.text.stop_ids = stop_ids(config, tokenizer);
   BELAY_ASSIGN_OR_RETURN(const model::Model model,
                          load_model(verbs.env, compute, *weights, most, o.quantize));
-  const infer::EngineOptions one{.sequences = 1};
+  const infer::EngineOptions one{.sequences = 1, .kv_bits = o.kv_bits};
   BELAY_RETURN_IF_ERROR(check_engine_fits(verbs.env, compute, model, one));
   infer::Engine engine(compute.ctx, model, one);
 
@@ -136,6 +137,7 @@ void add_sample(Verbs& verbs) {
   add("--context", o.context,
       "Tokens looked back at; 0: the model's most, up to 4096. When they are full, half is kept");
   add_quantize_option(verb, o.quantize);
+  add_kv_bits_option(verb, o.kv_bits);
   verb.flag("--json", o.json, "Print one JSON document");
   add_compute_options(verb, o.compute);
 }

@@ -67,6 +67,7 @@ base::Status check_options(const Options& o) {
          .next = "use --file TEXT, or --ids FILE.json"});
   }
   BELAY_RETURN_IF_ERROR(check_quantize(o.quantize));
+  BELAY_RETURN_IF_ERROR(check_kv_bits(o.score.kv_bits));
   for (const auto& [name, value, least] : {std::tuple{"--piece", o.score.piece, 0},
                                            {"--batch-tokens", o.score.batch_tokens, 1},
                                            {"--context", o.context, 0}}) {
@@ -133,6 +134,7 @@ void add_score(Verbs& verbs) {
               "Tokens computed at a time against cached keys and values; 0: whole documents");
   verb.option("--batch-tokens", o.score.batch_tokens, "Tokens packed at a time");
   add_quantize_option(verb, o.quantize);
+  add_kv_bits_option(verb, o.score.kv_bits);
   verb.flag("--json", o.json, "Print one JSON document");
   add_compute_options(verb, o.compute);
 }

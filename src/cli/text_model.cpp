@@ -66,6 +66,16 @@ std::vector<std::int32_t> stop_ids(const model::ModelConfig& config,
   return ids;
 }
 
+void add_kv_bits_option(Verb verb, int& bits) {
+  verb.option("--kv-bits", bits,
+              "Hold keys and values at 8 bits, in about half the memory; 0: as they are computed");
+}
+
+base::Status check_kv_bits(int bits) {
+  if (bits == 0 || bits == 8) return {};
+  return out_of_range("--kv-bits", std::to_string(bits), "0, 8");
+}
+
 Result<model::Model> load_model(base::Env& env, Compute& compute,
                                 const model::WeightSource& weights, std::int64_t longest,
                                 int bits) {
@@ -91,7 +101,9 @@ base::Status check_engine_fits(base::Env& env, Compute& compute, const model::Mo
                                    .what = "keys, values and activations do not fit in memory",
                                    .seen = base::bytes_text(need),
                                    .allowed = base::bytes_text(have) + " available",
-                                   .next = "give a smaller --context, or free memory"});
+                                   .next = options.kv_bits == 0
+                                               ? "give a smaller --context, or --kv-bits 8"
+                                               : "give a smaller --context, or free memory"});
 }
 
 }  // namespace belay::cli

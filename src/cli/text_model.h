@@ -35,6 +35,10 @@ std::vector<std::int32_t> stop_ids(const model::ModelConfig& config,
 void add_quantize_option(Verb verb, int& bits);
 base::Status check_quantize(int bits);
 
+/// Adds --kv-bits.
+void add_kv_bits_option(Verb verb, int& bits);
+base::Status check_kv_bits(int bits);
+
 /// The model for inference, with room for documents of `longest` tokens (0: all that it allows), at
 /// `bits` 8 or 4 (0: as it is stored). Fails when it does not fit in memory, before its weights are
 /// read.

@@ -44,8 +44,9 @@ Status bad(std::string_view where, std::string_view what, std::string seen, std:
 EngineBytes engine_bytes(base::Context& ctx, const model::Model& model,
                          const EngineOptions& options) {
   const EngineOptions o = with_defaults(options, model);
-  return {pages_of(o.cache_tokens) * model::KvPages::page_bytes(model.config(), model.compute()),
-          ModelStep::bytes_needed(ctx, model, limits_of(o))};
+  return {pages_of(o.cache_tokens) *
+              model::KvPages::page_bytes(model.config(), model.compute(), o.kv_bits),
+          ModelStep::bytes_needed(ctx, model, limits_of(o), o.kv_bits)};
 }
 
 Engine::Engine(base::Context& ctx, const model::Model& model, EngineOptions options)
@@ -53,7 +54,7 @@ Engine::Engine(base::Context& ctx, const model::Model& model, EngineOptions opti
       model_(model),
       options_(with_defaults(std::move(options), model)),
       pool_(pages_of(options_.cache_tokens)),
-      pages_(model.config(), model.compute(), pool_.n_pages()),
+      pages_(model.config(), model.compute(), pool_.n_pages(), options_.kv_bits),
       step_(ctx, model, pages_, limits_of(options_)) {
   BELAY_CHECK(
       options_.sequences > 0 && options_.context <= model.max_positions() && pool_.n_pages() > 0,

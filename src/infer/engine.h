@@ -32,6 +32,7 @@ struct EngineOptions {
   std::int64_t cache_tokens = 0;  // positions in pages; 0: context for each sequence
   std::int64_t step_rows = 256;   // tokens of a step; at least `sequences`
   bool share_prefixes = true;
+  int kv_bits = 0;  // of keys and values in pages: 8, or 0 as computed. Another model, by a little
   /// The bytes of an id, for texts and stop strings; none: no text.
   std::function<std::string_view(std::int32_t)> token_bytes = {};
 };

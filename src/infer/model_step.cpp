@@ -37,11 +37,13 @@ Id record_head(Tape& tape, const model::Model& model, std::byte* hidden, std::in
   return ops::logprob_gather(tape, h, head, tape.external({targets, {rows}, DType::kI32}));
 }
 
-std::int64_t body_bytes(base::Context& ctx, const model::Model& model, const StepLimits& limits) {
+std::int64_t body_bytes(base::Context& ctx, const model::Model& model, const StepLimits& limits,
+                        int kv_bits) {
   Tape tape;
   model::Batch batch(limits.rows);
-  model::CacheIds cache{tape.external({nullptr, {1}, DType::kI32}),
-                        model::KvPages::bind_nothing(tape, model.config(), model.compute(), 1)};
+  model::CacheIds cache{
+      tape.external({nullptr, {1}, DType::kI32}),
+      model::KvPages::bind_nothing(tape, model.config(), model.compute(), 1, kv_bits), kv_bits};
   record_body(tape, model, limits.longest, batch, cache);
   return tensor::Exec::measure(ctx, tape);
 }
@@ -69,7 +71,7 @@ ModelStep::ModelStep(base::Context& ctx, const model::Model& model, model::KvPag
       pages_(pages),
       limits_(limits),
       segments_(limits.segments, limits.table),
-      body_arena_(body_bytes(ctx, model, limits)),
+      body_arena_(body_bytes(ctx, model, limits, pages.kv_bits())),
       head_arena_(head_bytes(ctx, model)),
       hidden_(kHeadRows * row_bytes(model)),
       targets_(static_cast<std::size_t>(kHeadRows)) {
@@ -79,8 +81,8 @@ ModelStep::ModelStep(base::Context& ctx, const model::Model& model, model::KvPag
 }
 
 std::int64_t ModelStep::bytes_needed(base::Context& ctx, const model::Model& model,
-                                     const StepLimits& limits) {
-  return body_bytes(ctx, model, limits) + head_bytes(ctx, model);
+                                     const StepLimits& limits, int kv_bits) {
+  return body_bytes(ctx, model, limits, kv_bits) + head_bytes(ctx, model);
 }
 
 void ModelStep::begin() {
@@ -107,7 +109,7 @@ ModelStep::Body& ModelStep::body(std::int64_t rows) {
   if (b.exec != nullptr) return b;
   b.batch = std::make_unique<model::Batch>(rows);
   Tape tape;
-  const model::CacheIds cache{segments_.bind(tape), pages_.bind(tape)};
+  const model::CacheIds cache{segments_.bind(tape), pages_.bind(tape), pages_.kv_bits()};
   b.h = record_body(tape, model_, limits_.longest, *b.batch, cache);
   b.exec = std::make_unique<tensor::Exec>(ctx_, std::move(tape), body_arena_.data());
   return b;

@@ -28,7 +28,7 @@ class ModelStep {
             const StepLimits& limits);
   /// Beside model and pages, without taking it.
   static std::int64_t bytes_needed(base::Context& ctx, const model::Model& model,
-                                   const StepLimits& limits);
+                                   const StepLimits& limits, int kv_bits = 0);
 
   /// Forgets the rows.
   void begin();

@@ -30,9 +30,10 @@ Id attend(tensor::Tape& tape, const Shared& s, Id qkv, std::int64_t layer) {
                                .q_weight = s.model.bind_vector(tape, Role::kQNorm, layer),
                                .k_weight = s.model.bind_vector(tape, Role::kKNorm, layer)},
                               {c.n_heads, c.n_kv_heads, c.head_dim, c.norm_eps});
-  const ops::AttentionShape shape{c.n_heads, c.n_kv_heads, c.head_dim, s.options.longest, c.window};
+  ops::AttentionShape shape{c.n_heads, c.n_kv_heads, c.head_dim, s.options.longest, c.window};
   if (s.options.cache == nullptr) return ops::attention(tape, turned, s.batch.docs, shape);
   const CacheIds& cache = *s.options.cache;
+  shape.kv_bits = cache.kv_bits;
   return ops::attention_paged(tape, turned, cache.segments,
                               cache.pages[static_cast<std::size_t>(layer)], shape);
 }

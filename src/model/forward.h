@@ -20,6 +20,7 @@ struct BatchIds {
 struct CacheIds {
   tensor::Id segments = tensor::kNone;
   std::vector<tensor::Id> pages;  // a layer
+  int kv_bits = 0;                // of what they hold: 8, or 0 for the compute type
 };
 
 struct ForwardOptions {

@@ -10,23 +10,25 @@
 namespace belay::model {
 namespace {
 
-std::int64_t words_of(const ModelConfig& config, tensor::DType compute) {
-  return ops::page_words(config.n_kv_heads, config.head_dim, compute);
+std::int64_t words_of(const ModelConfig& config, tensor::DType compute, int kv_bits) {
+  return ops::page_words(config.n_kv_heads, config.head_dim, compute, kv_bits);
 }
 
 constexpr std::int64_t kSegmentInts = sizeof(ops::Segment) / sizeof(std::int32_t);
 
 }  // namespace
 
-KvPages::KvPages(const ModelConfig& config, tensor::DType compute, std::int64_t n_pages)
-    : n_pages_(n_pages), words_(words_of(config, compute)) {
+KvPages::KvPages(const ModelConfig& config, tensor::DType compute, std::int64_t n_pages,
+                 int kv_bits)
+    : n_pages_(n_pages), words_(words_of(config, compute, kv_bits)), kv_bits_(kv_bits) {
+  BELAY_CHECK(kv_bits == 0 || kv_bits == 8, "keys and values of 8 bits, or as computed");
   for (std::int64_t layer = 0; layer < config.n_layers; ++layer) {
     layers_.emplace_back(n_pages * words_ * 4);
   }
 }
 
-std::int64_t KvPages::page_bytes(const ModelConfig& config, tensor::DType compute) {
-  return config.n_layers * words_of(config, compute) * 4;
+std::int64_t KvPages::page_bytes(const ModelConfig& config, tensor::DType compute, int kv_bits) {
+  return config.n_layers * words_of(config, compute, kv_bits) * 4;
 }
 
 std::vector<tensor::Id> KvPages::bind(tensor::Tape& tape) const {
@@ -38,8 +40,10 @@ std::vector<tensor::Id> KvPages::bind(tensor::Tape& tape) const {
 }
 
 std::vector<tensor::Id> KvPages::bind_nothing(tensor::Tape& tape, const ModelConfig& config,
-                                              tensor::DType compute, std::int64_t n_pages) {
-  const tensor::View none{nullptr, {n_pages, words_of(config, compute)}, tensor::DType::kI32};
+                                              tensor::DType compute, std::int64_t n_pages,
+                                              int kv_bits) {
+  const tensor::View none{
+      nullptr, {n_pages, words_of(config, compute, kv_bits)}, tensor::DType::kI32};
   std::vector<tensor::Id> ids;
   for (std::int64_t l = 0; l < config.n_layers; ++l) ids.push_back(tape.external(none));
   return ids;
@@ -84,25 +88,30 @@ tensor::Id Segments::bind(tensor::Tape& tape) {
       {memory_.data(), {static_cast<std::int64_t>(memory_.size())}, tensor::DType::kI32});
 }
 
-KvCache::KvCache(const ModelConfig& config, tensor::DType compute, std::int64_t capacity)
+KvCache::KvCache(const ModelConfig& config, tensor::DType compute, std::int64_t capacity,
+                 int kv_bits)
     : capacity_(capacity),
-      pages_(config, compute, ops::ceil_div(capacity, ops::kPageTokens)),
+      pages_(config, compute, ops::ceil_div(capacity, ops::kPageTokens), kv_bits),
       table_(static_cast<std::size_t>(pages_.n_pages())),
       segments_(1, pages_.n_pages()) {
   std::iota(table_.begin(), table_.end(), 0);
 }
 
 std::int64_t KvCache::bytes_needed(const ModelConfig& config, tensor::DType compute,
-                                   std::int64_t capacity) {
-  return ops::ceil_div(capacity, ops::kPageTokens) * KvPages::page_bytes(config, compute);
+                                   std::int64_t capacity, int kv_bits) {
+  return ops::ceil_div(capacity, ops::kPageTokens) * KvPages::page_bytes(config, compute, kv_bits);
 }
 
-CacheIds KvCache::bind(tensor::Tape& tape) { return {segments_.bind(tape), pages_.bind(tape)}; }
+CacheIds KvCache::bind(tensor::Tape& tape) {
+  return {segments_.bind(tape), pages_.bind(tape), pages_.kv_bits()};
+}
 
 CacheIds KvCache::bind_nothing(tensor::Tape& tape, const ModelConfig& config, tensor::DType compute,
-                               std::int64_t capacity) {
+                               std::int64_t capacity, int kv_bits) {
   return {tape.external({nullptr, {1}, tensor::DType::kI32}),
-          KvPages::bind_nothing(tape, config, compute, ops::ceil_div(capacity, ops::kPageTokens))};
+          KvPages::bind_nothing(tape, config, compute, ops::ceil_div(capacity, ops::kPageTokens),
+                                kv_bits),
+          kv_bits};
 }
 
 void KvCache::set(std::int64_t past, std::int64_t n_rows) {

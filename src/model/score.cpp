@@ -29,7 +29,10 @@ struct Layout {
   std::int64_t rows = 0;     // tokens of a replay
   std::int64_t longest = 0;  // document, or positions of the cache
   bool cached = false;
+  int kv_bits = 0;  // of the cache
 };
+
+constexpr std::int64_t kBytesPiece = 512;  // where the cache is asked for and the piece is not
 
 Layout layout_of(const Documents& documents, const ScoreOptions& options) {
   std::int64_t longest = 0, total = 0;
@@ -37,11 +40,13 @@ Layout layout_of(const Documents& documents, const ScoreOptions& options) {
     longest = std::max(longest, length_of(document));
     total += length_of(document);
   }
-  if (options.piece <= 0) {
-    return {std::min(total, std::max(longest, options.batch_tokens)), longest, false};
+  if (options.piece <= 0 && options.kv_bits == 0) {
+    return {std::min(total, std::max(longest, options.batch_tokens)), longest};
   }
-  const std::int64_t rows = std::min(options.piece, longest);
-  return {rows, (longest + rows - 1) / rows * rows, true};  // the last piece is padded
+  const std::int64_t piece = options.piece > 0 ? options.piece : kBytesPiece;
+  const std::int64_t rows = std::min(piece, longest);
+  // The last piece is padded.
+  return {rows, (longest + rows - 1) / rows * rows, true, options.kv_bits};
 }
 
 /// Records a forward whose output is the log-probability of each row's target. Without a cache, the
@@ -52,9 +57,9 @@ tensor::Tape record(const Model& model, Batch& batch, KvCache* cache, const Layo
   ForwardOptions options{.longest = layout.longest};
   CacheIds ids;
   if (layout.cached) {
-    ids = cache != nullptr
-              ? cache->bind(tape)
-              : KvCache::bind_nothing(tape, model.config(), model.compute(), layout.longest);
+    ids = cache != nullptr ? cache->bind(tape)
+                           : KvCache::bind_nothing(tape, model.config(), model.compute(),
+                                                   layout.longest, layout.kv_bits);
     options.cache = &ids;
   }
   const tensor::Id h = forward(tape, model, batch.bind(tape), options);
@@ -66,7 +71,9 @@ class Scorer {
  public:
   Scorer(base::Context& ctx, const Model& model, const Layout& layout)
       : longest_(layout.longest), max_positions_(model.max_positions()), batch_(layout.rows) {
-    if (layout.cached) cache_.emplace(model.config(), model.compute(), layout.longest);
+    if (layout.cached) {
+      cache_.emplace(model.config(), model.compute(), layout.longest, layout.kv_bits);
+    }
     exec_.emplace(ctx, record(model, batch_, cache_ ? &*cache_ : nullptr, layout, logprob_));
   }
 
@@ -131,7 +138,7 @@ std::string what_would_fit(base::Context& ctx, const Model& model, const Documen
                            const ScoreOptions& options, std::int64_t have) {
   ScoreOptions smaller = options;
   const std::int64_t longest = layout_of(documents, {.batch_tokens = 1}).longest;
-  while (smaller.piece <= 0 && smaller.batch_tokens > longest) {
+  while (!layout_of(documents, smaller).cached && smaller.batch_tokens > longest) {
     smaller.batch_tokens = std::max(longest, smaller.batch_tokens / 2);
     if (score_bytes(ctx, model, documents, smaller) <= have) {
       return fmt::format("--batch-tokens {} fits", smaller.batch_tokens);
@@ -180,7 +187,8 @@ std::int64_t score_bytes(base::Context& ctx, const Model& model, const Documents
   Batch batch(layout.rows);
   tensor::Id logprob = tensor::kNone;
   return tensor::Exec::measure(ctx, record(model, batch, nullptr, layout, logprob)) +
-         (layout.cached ? KvCache::bytes_needed(model.config(), model.compute(), layout.longest)
+         (layout.cached ? KvCache::bytes_needed(model.config(), model.compute(), layout.longest,
+                                                layout.kv_bits)
                         : 0);
 }
 
@@ -196,9 +204,10 @@ Result<Scores> score(base::Context& ctx, base::Env& env, const Model& model,
   Scores scores;
   if (documents.empty()) return scores;
   BELAY_RETURN_IF_ERROR(check_memory(ctx, env, model, documents, options));
-  Scorer scorer(ctx, model, layout_of(documents, options));
+  const Layout layout = layout_of(documents, options);
+  Scorer scorer(ctx, model, layout);
   while (scores.size() < documents.size()) {
-    if (options.piece > 0) {
+    if (layout.cached) {
       scorer.in_pieces(documents[scores.size()], scores);
     } else {
       scorer.packed(std::span(documents).subspan(scores.size()), scores);

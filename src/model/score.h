@@ -16,6 +16,7 @@ namespace belay::model {
 struct ScoreOptions {
   std::int64_t batch_tokens = 4096;  // packed at a time; a longer document is a batch of its own
   std::int64_t piece = 0;            // > 0: tokens computed at a time against the cache
+  int kv_bits = 0;                   // 8: keys and values at 8 bits, always in pieces (of 512)
 };
 
 using Documents = std::vector<std::vector<std::int32_t>>;

@@ -10,6 +10,26 @@ float score_scale(std::int64_t head_dim) {
   return static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)));
 }
 
+/// 32-bit words of a head in a page.
+struct PageLayout {
+  std::int64_t scales, keys, values;
+  std::int64_t words() const { return scales + keys + values; }
+};
+
+PageLayout page_layout(std::int64_t head_dim, tensor::DType dtype, int kv_bits) {
+  if (kv_bits == 8) {
+    return {simd::kByteScaleWords, simd::byte_key_words(head_dim),
+            simd::byte_value_words(head_dim)};
+  }
+  const std::int64_t bytes = tensor::dtype_bytes(dtype);
+  return {0, simd::page_key_words(head_dim, bytes), simd::page_value_words(head_dim, bytes)};
+}
+
+std::int64_t paged_task_scratch(const AttentionShape& s) {
+  return round_up(
+      s.kv_bits == 8 ? simd::paged_bytes_scratch(s.head_dim) : simd::paged_scratch(s.head_dim), 64);
+}
+
 std::int64_t task_scratch(const AttentionShape& s, tensor::DType dtype) {
   return round_up(simd::attention_scratch(s.longest, s.head_dim, tensor::dtype_bytes(dtype)), 64);
 }
@@ -80,8 +100,7 @@ class AttentionPaged final : public tensor::Op {
   void backward(const tensor::Call&) const override {}               // pages carry no gradient
   tensor::Cost forward_cost(const tensor::Call& c) const override {  // of a past half as long
     const auto past = static_cast<double>(shape_.longest) / 2;
-    const auto row_bytes = static_cast<double>(2 * shape_.n_kv_heads * shape_.head_dim *
-                                               tensor::dtype_bytes(c.in[0].dtype));
+    const auto row_bytes = static_cast<double>(c.in[2].shape[1]) * sizeof(simd::Word) / kPageTokens;
     return {4 * static_cast<double>(c.out[0].count()) * past, past * row_bytes};
   }
   tensor::Cost backward_cost(const tensor::Call&) const override { return {}; }
@@ -137,14 +156,13 @@ void attention_backward(base::Context& ctx, const AttentionShape& s, const tenso
       });
 }
 
-std::int64_t page_words(std::int64_t n_kv_heads, std::int64_t head_dim, tensor::DType dtype) {
-  const std::int64_t bytes = tensor::dtype_bytes(dtype);
-  return n_kv_heads *
-         (simd::page_key_words(head_dim, bytes) + simd::page_value_words(head_dim, bytes));
+std::int64_t page_words(std::int64_t n_kv_heads, std::int64_t head_dim, tensor::DType dtype,
+                        int kv_bits) {
+  return n_kv_heads * page_layout(head_dim, dtype, kv_bits).words();
 }
 
 std::int64_t attention_paged_scratch(const AttentionShape& s, int n_threads) {
-  return n_threads * round_up(simd::paged_scratch(s.head_dim), 64);
+  return n_threads * paged_task_scratch(s);
 }
 
 void attention_paged(base::Context& ctx, const AttentionShape& s, const tensor::View& qkv,
@@ -154,18 +172,18 @@ void attention_paged(base::Context& ctx, const AttentionShape& s, const tensor::
   const auto run = simd::kernels(ctx.isa).attention_paged[type_index(qkv.dtype)];
   const std::int32_t* memory = segments.i32();
   const auto* list = reinterpret_cast<const Segment*>(memory + 1);
-  const std::int64_t bytes = tensor::dtype_bytes(qkv.dtype);
-  const std::int64_t key_words = simd::page_key_words(s.head_dim, bytes);
-  const std::int64_t head_words = key_words + simd::page_value_words(s.head_dim, bytes);
+  const PageLayout layout = page_layout(s.head_dim, qkv.dtype, s.kv_bits);
   ctx.threads.parallel(memory[0] * s.n_kv_heads, [&](std::int64_t i, int worker) {
     const Segment& segment = list[i / s.n_kv_heads];
     const std::int64_t h = i % s.n_kv_heads;
     simd::AttentionTask a = task_of(s, qkv, out, {}, segment.row, segment.row + segment.n_rows, h);
     a.first_query = segment.past, a.n_keys = segment.past + segment.n_rows;
-    a.page_keys = pages.i32() + h * head_words,
-    a.page_values = pages.i32() + h * head_words + key_words;
+    std::int32_t* head = pages.i32() + h * layout.words();
+    a.page_scales = layout.scales > 0 ? reinterpret_cast<float*>(head) : nullptr;
+    a.page_keys = head + layout.scales;
+    a.page_values = head + layout.scales + layout.keys;
     a.page_words = pages.shape[1], a.pages = memory + segment.table;
-    a.scratch = scratch + worker * round_up(simd::paged_scratch(s.head_dim), 64);
+    a.scratch = scratch + worker * paged_task_scratch(s);
     run(a);
   });
 }

@@ -19,6 +19,7 @@ struct AttentionShape {
   std::int64_t n_heads, n_kv_heads, head_dim;
   std::int64_t longest;     // tokens of the longest document that will be seen (sizes scratch)
   std::int64_t window = 0;  // > 0: a token sees itself and the window - 1 before it
+  int kv_bits = 0;          // of keys and values in pages: 8, or 0 for those of qkv's type
 };
 
 /// qkv: [T, (H + 2 Hkv) D], turned; docs: i32 [n + 1, ...]: docs[0] = n documents, then their first
@@ -33,8 +34,10 @@ void attention_backward(base::Context& ctx, const AttentionShape& s, const tenso
 /// Positions of a page of keys and values: one block of attention.
 constexpr std::int64_t kPageTokens = 64;
 /// 32-bit words of one layer of a page: keys and values of every head, packed as products read
-/// them.
-std::int64_t page_words(std::int64_t n_kv_heads, std::int64_t head_dim, tensor::DType dtype);
+/// them; or, with kv_bits 8, as bytes: codes of x / scale, rounded to nearest even, and for every
+/// vector of D numbers its scale = max |x| / 127 in f32.
+std::int64_t page_words(std::int64_t n_kv_heads, std::int64_t head_dim, tensor::DType dtype,
+                        int kv_bits = 0);
 
 /// Rows of a batch that continue one sequence: rows [row, row + n_rows) stand at positions past,
 /// past + 1, ... `table`: where the sequence's page numbers begin, in i32s of the same memory.
@@ -46,7 +49,8 @@ struct Segment {
 /// D]: queries and their new keys and values, which are put into the pages and attended to as well.
 /// segments: i32, their number, the Segments, and page numbers; pages: i32 [n, page_words()]; out:
 /// [T, H D], of which rows without a segment stay as they are. Pages of two segments are the same
-/// only before the past of both.
+/// only before the past of both. With kv_bits 8 every key and value, the rows' own too, is attended
+/// to as scale * code, rounded to the type of qkv.
 void attention_paged(base::Context& ctx, const AttentionShape& s, const tensor::View& qkv,
                      const tensor::View& segments, const tensor::View& pages,
                      const tensor::View& out, std::byte* scratch);

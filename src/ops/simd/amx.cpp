@@ -8,7 +8,7 @@
 #include <immintrin.h>
 
 #include "ops/simd/amx.h"
-#include "ops/simd/attention.h"
+#include "ops/simd/attention_bytes.h"
 #include "ops/simd/gemm.h"
 #include "ops/simd/quantized.h"
 

@@ -4,7 +4,7 @@
 // FlashAttention, 2022). A row's result depends on its own position and on the keys before it
 // alone, so it has the same bits in one pass, in pieces against cached keys, and whatever rows
 // share its tile. With a window W a row sees the last W keys up to its own; blocks keep their
-// borders.
+// borders. Pages of bytes: ops/simd/attention_bytes.h.
 #pragma once
 
 #include "ops/simd/gemm.h"
@@ -212,31 +212,51 @@ BELAY_INLINE void write_tile(const TileRows<A>& rows, Index d, const ForwardTile
   }
 }
 
+/// The keys that a tile's rows see, from the beginning of the first's block.
+struct KeyRange {
+  Index first, end;
+};
 template <class A>
-void forward_tile(const AttentionTask& a, const TileRows<A>& rows, const Blocks& keys,
-                  const Blocks& values, ForwardTile<A>& t) {
+BELAY_INLINE KeyRange keys_of(const AttentionTask& a, const TileRows<A>& rows) {
+  const Index first = a.window > 0 && rows.position >= a.window ? rows.position - a.window + 1 : 0;
+  return {first / kKeyBlock * kKeyBlock, rows.position + (rows.m - 1) * rows.step + 1};
+}
+
+template <class A>
+BELAY_INLINE void begin_tile(const TileRows<A>& rows, Index d, ForwardTile<A>& t) {
   constexpr float kLeast = -3.0e38f;  // finite: a row may see nothing of the window's first block
-  const Index d = a.head_dim, m = rows.m;
-  for (Index i = 0; i < m * d; i += 16) ElemF32::put(t.o + i, set1(0.0f), m * d - i);
+  for (Index i = 0; i < rows.m * d; i += 16) ElemF32::put(t.o + i, set1(0.0f), rows.m * d - i);
   for (Index r = 0; r < A::kQueries; ++r) {
     t.top[r] = t.next[r] = kLeast;
     t.sum[r] = 0.0f;
   }
-  const Index seen = rows.position + (m - 1) * rows.step + 1;  // keys before the last row's end
-  const Index first = a.window > 0 && rows.position >= a.window ? rows.position - a.window + 1 : 0;
-  for (Index k0 = first / kKeyBlock * kKeyBlock; k0 < seen; k0 += kKeyBlock) {
-    const Index n = seen - k0 < kKeyBlock ? seen - k0 : kKeyBlock, base = rows.position - k0;
-    const Word *k = keys.at(k0 / kKeyBlock), *v = values.at(k0 / kKeyBlock);
-    for_seen<A>(m, n, base, [&](Index r, Index some_rows, Index some) BELAY_LAMBDA {
-      scores<A>(rows.q + r * rows.ld, rows.ld, some_rows, k, d, some, t.s + r * kKeyBlock);
-    });
-    tile_softmax<A>(t, m, {base, rows.step, a.window}, a.scale);
-    for_seen<A>(m, n, base, [&](Index r, Index some_rows, Index some) BELAY_LAMBDA {
-      times_down<A>(reinterpret_cast<const Word*>(t.p + r * kKeyBlock), kKeyBlock / A::kPair, 1,
-                    some_rows, words_down<A>(some), v, kKeyBlock, t.o + r * d, d, t.alpha + r);
-    });
+}
+
+/// Merges the block of keys that begins at k0, of which rows see those before `end`.
+template <class A>
+BELAY_INLINE void merge_block(const AttentionTask& a, const TileRows<A>& rows, Index k0, Index end,
+                              const Word* k, const Word* v, ForwardTile<A>& t) {
+  const Index d = a.head_dim, m = rows.m;
+  const Index n = end - k0 < kKeyBlock ? end - k0 : kKeyBlock, base = rows.position - k0;
+  for_seen<A>(m, n, base, [&](Index r, Index some_rows, Index some) BELAY_LAMBDA {
+    scores<A>(rows.q + r * rows.ld, rows.ld, some_rows, k, d, some, t.s + r * kKeyBlock);
+  });
+  tile_softmax<A>(t, m, {base, rows.step, a.window}, a.scale);
+  for_seen<A>(m, n, base, [&](Index r, Index some_rows, Index some) BELAY_LAMBDA {
+    times_down<A>(reinterpret_cast<const Word*>(t.p + r * kKeyBlock), kKeyBlock / A::kPair, 1,
+                  some_rows, words_down<A>(some), v, kKeyBlock, t.o + r * d, d, t.alpha + r);
+  });
+}
+
+template <class A>
+void forward_tile(const AttentionTask& a, const TileRows<A>& rows, const Blocks& keys,
+                  const Blocks& values, ForwardTile<A>& t) {
+  const KeyRange seen = keys_of<A>(a, rows);
+  begin_tile<A>(rows, a.head_dim, t);
+  for (Index k0 = seen.first; k0 < seen.end; k0 += kKeyBlock) {
+    merge_block<A>(a, rows, k0, seen.end, keys.at(k0 / kKeyBlock), values.at(k0 / kKeyBlock), t);
   }
-  write_tile<A>(rows, d, t);
+  write_tile<A>(rows, a.head_dim, t);
 }
 
 template <class A>
@@ -248,30 +268,45 @@ BELAY_INLINE ForwardTile<A> take_tile(Cutter& cut, Index head_dim) {
   return t;
 }
 
-/// All query heads of a task against packed blocks.
+/// One position, whose heads are the rows of tiles.
+BELAY_INLINE bool one_position(const AttentionTask& a) {
+  return a.n_queries == 1 && a.lse == nullptr;
+}
+
+/// The tiles of all query heads of a task.
 template <class A>
-void forward_heads(const AttentionTask& a, const Blocks& k, const Blocks& v, ForwardTile<A>& t) {
+BELAY_INLINE Index n_tiles(const AttentionTask& a) {
+  const Index rows = one_position(a) ? a.group : a.n_queries;
+  return up(rows, A::kQueries) / A::kQueries * (one_position(a) ? 1 : a.group);
+}
+
+template <class A>
+BELAY_INLINE TileRows<A> tile_rows(const AttentionTask& a, Index tile) {
   using T = typename A::T;
   const Index d = a.head_dim;
   const auto* q = static_cast<const T*>(a.q);
   auto* out = static_cast<T*>(a.out);
-  if (a.n_queries == 1 && a.lse == nullptr) {  // one position: its heads are the rows
-    for (Index h = 0; h < a.group; h += A::kQueries) {
-      const Index m = a.group - h < A::kQueries ? a.group - h : A::kQueries;
-      forward_tile<A>(a, {q + h * d, out + h * d, nullptr, d, d, m, a.first_query, 0}, k, v, t);
-    }
-    return;
+  if (one_position(a)) {
+    const Index h = tile * A::kQueries, m = a.group - h < A::kQueries ? a.group - h : A::kQueries;
+    return {q + h * d, out + h * d, nullptr, d, d, m, a.first_query, 0};
   }
-  for (Index h = 0; h < a.group; ++h) {
-    for (Index r = 0; r < a.n_queries; r += A::kQueries) {
-      const Index m = a.n_queries - r < A::kQueries ? a.n_queries - r : A::kQueries;
-      forward_tile<A>(a,
-                      {q + h * d + r * a.ld, out + h * d + r * a.ld_out,
-                       a.lse == nullptr ? nullptr : a.lse + h * a.ld_lse + r, a.ld, a.ld_out, m,
-                       a.first_query + r, 1},
-                      k, v, t);
-    }
-  }
+  const Index per_head = up(a.n_queries, A::kQueries) / A::kQueries;
+  const Index h = tile / per_head, r = tile % per_head * A::kQueries;
+  const Index m = a.n_queries - r < A::kQueries ? a.n_queries - r : A::kQueries;
+  return {q + h * d + r * a.ld,
+          out + h * d + r * a.ld_out,
+          a.lse == nullptr ? nullptr : a.lse + h * a.ld_lse + r,
+          a.ld,
+          a.ld_out,
+          m,
+          a.first_query + r,
+          1};
+}
+
+/// All query heads of a task against packed blocks.
+template <class A>
+void forward_heads(const AttentionTask& a, const Blocks& k, const Blocks& v, ForwardTile<A>& t) {
+  for (Index i = 0; i < n_tiles<A>(a); ++i) forward_tile<A>(a, tile_rows<A>(a, i), k, v, t);
 }
 
 /// Words of a packed block of keys, and of values.
@@ -340,7 +375,11 @@ void append_keys(const AttentionTask& a) {
 }
 
 template <class A>
+void attention_paged_bytes(const AttentionTask& a);  // ops/simd/attention_bytes.h
+
+template <class A>
 void attention_paged(const AttentionTask& a) {
+  if (a.page_scales != nullptr) return attention_paged_bytes<A>(a);
   append_keys<A>(a);
   Cutter cut{static_cast<char*>(a.scratch)};
   ForwardTile<A> t = take_tile<A>(cut, a.head_dim);

@@ -197,6 +197,9 @@ struct AttentionTask {
   void *page_keys = nullptr, *page_values = nullptr;
   const std::int32_t* pages = nullptr;  // of positions 64 i to 64 i + 63
   Index page_words = 0;
+  // In pages of bytes: f32 [2][kKeyBlock], the scales of keys and of values; page_keys are then
+  // codes [head_dim][kKeyBlock], page_values codes [kKeyBlock][byte_row(head_dim)].
+  float* page_scales = nullptr;
 };
 
 /// By element type of the activations: [0] f32, [1] bf16.
@@ -257,9 +260,24 @@ constexpr Index page_value_words(Index head_dim, Index element_bytes) {
   return (head_dim + kPanel - 1) / kPanel * (kKeyBlock * element_bytes / 4) * step;
 }
 
-/// Bytes of scratch for one attention task against pages.
+/// Codes of a value, filled up with zeros; and the 32-bit words of one head's keys, values and
+/// scales in a page of bytes.
+constexpr Index byte_row(Index head_dim) { return (head_dim + 15) / 16 * 16; }
+constexpr Index byte_key_words(Index head_dim) { return head_dim * kKeyBlock / 4; }
+constexpr Index byte_value_words(Index head_dim) { return byte_row(head_dim) * kKeyBlock / 4; }
+constexpr Index kByteScaleWords = 2 * kKeyBlock;
+
+/// Tiles of queries that share a page of bytes once it is read: their sums stay in the cache.
+constexpr Index kTilesAtOnce = 8;
+
+/// Bytes of scratch for one attention task against pages, and against pages of bytes.
 constexpr Index paged_scratch(Index head_dim) {
   return kBackwardTile * (kKeyBlock * 8 + head_dim * 4) + 4 * 64;
+}
+constexpr Index paged_bytes_scratch(Index head_dim) {
+  return paged_scratch(head_dim) + kTilesAtOnce * kBackwardTile * head_dim * 4 +
+         (page_key_words(head_dim, 4) + page_value_words(head_dim, 4)) * 4 +
+         (kTilesAtOnce + 2) * 64;
 }
 
 /// Bytes of scratch for one attention task of up to n_keys keys.

@@ -127,6 +127,11 @@ BELAY_INLINE Word16 dot_bytes(Word16 acc, Word16 u, Word16 s) {
 BELAY_INLINE F32x16 load_h(const std::uint16_t* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
+/// Sixteen signed bytes.
+BELAY_INLINE F32x16 load_bytes(const std::int8_t* p) {
+  return _mm512_cvtepi32_ps(
+      _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
 /// Whole numbers from -128 to 127, as bytes.
 BELAY_INLINE void store_bytes(std::int8_t* p, F32x16 v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));

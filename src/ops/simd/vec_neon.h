@@ -193,6 +193,12 @@ BELAY_INLINE Word16 dot_bytes(Word16 acc, Word16 u, Word16 s) {
 BELAY_INLINE F32x16 load_h(const std::uint16_t* p) {
   BELAY_FOUR(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))));
 }
+BELAY_INLINE F32x16 load_bytes(const std::int8_t* p) {
+  const int16x8_t low = vmovl_s8(vld1_s8(p)), high = vmovl_s8(vld1_s8(p + 8));
+  return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(low))),
+          vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))),
+          vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)))};
+}
 BELAY_INLINE void store_bytes(std::int8_t* p, F32x16 x) {
   const auto two = [&](int i) BELAY_LAMBDA {
     return vmovn_s16(

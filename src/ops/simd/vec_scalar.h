@@ -196,6 +196,11 @@ BELAY_INLINE F32x16 load_h(const std::uint16_t* p) {
   BELAY_EACH r.v[i] = widen_half(p[i]);
   return r;
 }
+BELAY_INLINE F32x16 load_bytes(const std::int8_t* p) {
+  F32x16 r;
+  BELAY_EACH r.v[i] = static_cast<float>(p[i]);
+  return r;
+}
 BELAY_INLINE void store_bytes(std::int8_t* p, F32x16 x) {
   BELAY_EACH p[i] = static_cast<std::int8_t>(x.v[i]);
 }
