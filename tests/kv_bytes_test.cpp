@@ -119,8 +119,9 @@ const std::vector<ops::AttentionShape> kShapes = {
     {4, 2, 72, 160},     {2, 1, 128, 160},    {4, 2, 16, 160, 1},
     {4, 2, 64, 160, 37}, {4, 2, 64, 160, 64}, {8, 1, 72, 160, 100}};
 
-// A mean and a root mean square, each three times what is seen.
-constexpr double kMostLoss = 3e-3, kMostDifference = 6e-2;
+// Three times what is seen: a mean of 0.0012 nats (f32) and 0.0020 (bf16), a root mean square of
+// 0.059 and 0.068. Computing in bf16 moves a log-probability of this model by 0.036 (f32: none).
+constexpr double kMostLoss = 6e-3, kMostDifference = 0.2;
 
 class KvBytes : public testing::TestWithParam<DType> {};
 

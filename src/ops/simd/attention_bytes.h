@@ -81,19 +81,30 @@ BELAY_INLINE void unpack(Word* to, const std::int8_t* low, F32x16 low_scale,
   }
 }
 
-/// As pack_along and pack_down would pack x'.
+BELAY_INLINE void ask_for(const void* p) { __builtin_prefetch(p, 0, 2); }
+
+/// As pack_along and pack_down would pack x'. Asks for the page that comes next: the pages of a
+/// text lie anywhere, and a run of 64 lines is too short for the machine to find its way.
 template <class A>
-void unpack_page(const BytePage& page, Index d, Word* keys, Word* values) {
+void unpack_page(const BytePage& page, const BytePage& next, Index d, Word* keys, Word* values) {
+  F32x16 scale[kKeyBlock / 16];
   for (Index c = 0; c < kKeyBlock; c += 16) {
-    const F32x16 scale = load(page.key_scales + c);
-    for (Index i = 0; i < d; i += A::kPair) {
-      const std::int8_t* codes = page.keys + i * kKeyBlock + c;
-      unpack<A>(keys + i / A::kPair * kKeyBlock + c, codes, scale, codes + kKeyBlock, scale);
+    scale[c / 16] = load(page.key_scales + c);
+    ask_for(next.key_scales + c);
+    ask_for(next.value_scales + c);
+  }
+  for (Index i = 0; i < d; i += A::kPair, keys += kKeyBlock) {
+    const std::int8_t *low = page.keys + i * kKeyBlock, *high = low + kKeyBlock;
+    for (Index j = 0; j < A::kPair; ++j) ask_for(next.keys + (i + j) * kKeyBlock);
+#pragma GCC unroll 4
+    for (Index c = 0; c < kKeyBlock; c += 16) {
+      unpack<A>(keys + c, low + c, scale[c / 16], high + c, scale[c / 16]);
     }
   }
   const Index step = panel_step(d), row = byte_row(d);
   for (Index p = 0; p < d; p += kPanel) {
     for (Index r = 0; r < kKeyBlock; r += A::kPair, values += step) {
+      for (Index j = 0; j < A::kPair; ++j) ask_for(next.values + (r + j) * row + p);
       const F32x16 low = set1(page.value_scales[r]);
       const F32x16 high = set1(page.value_scales[r + A::kPair - 1]);
       for (Index c = 0; c < kPanel && p + c < d; c += 16) {
@@ -119,7 +130,8 @@ void forward_tiles(const AttentionTask& a, Index first, Index n, Word* k, Word* 
     begin_tile<A>(rows[i], a.head_dim, tiles[i]);
   }
   for (Index k0 = all.first; k0 < all.end; k0 += kKeyBlock) {
-    unpack_page<A>(byte_page(a, k0), a.head_dim, k, v);
+    const Index next = k0 + kKeyBlock < all.end ? k0 + kKeyBlock : k0;
+    unpack_page<A>(byte_page(a, k0), byte_page(a, next), a.head_dim, k, v);
     for (Index i = 0; i < n; ++i) {
       if (k0 < seen[i].first || k0 >= seen[i].end) continue;
       merge_block<A>(a, rows[i], k0, seen[i].end, k, v, tiles[i]);

@@ -92,8 +92,16 @@ BELAY_INLINE F32x16 as_floats(Word16 w) { return _mm512_castsi512_ps(w); }
 BELAY_INLINE Word16 as_words(F32x16 v) { return _mm512_castps_si512(v); }
 /// Lane i: bf16 pair (low[i], high[i]) from two rows of floats, rounded to nearest even.
 BELAY_INLINE Word16 pair_words(F32x16 low, F32x16 high) {
+#if defined(__AVX512BF16__)
+  alignas(64) static constexpr std::uint16_t kPairs[32] = {
+      0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  const auto halves = (__m512i)_mm512_cvtne2ps_pbh(high, low);  // all of low, then all of high
+  return _mm512_permutexvar_epi16(_mm512_load_si512(kPairs), halves);
+#else
   return _mm512_or_si512(_mm512_cvtepu16_epi32(narrow16(low)),
                          _mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow16(high)), 16));
+#endif
 }
 /// Lane i: (low[i], high[i]) of two rows of sixteen bf16.
 BELAY_INLINE Word16 pair_rows(const std::uint16_t* low, const std::uint16_t* high) {
