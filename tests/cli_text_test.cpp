@@ -82,6 +82,19 @@ TEST(CliExport, AFileThatReadsAndContinuesAsTheFolderDoes) {
   EXPECT_THAT(error_of(" --to gguf --out x.gguf --dtype q5_k"), HasSubstr("q8_0, q4_0"));
 }
 
+TEST(CliScoreFile, KeysAndValuesOf8BitsInPiecesOfAnyLength) {
+  const testing::TempDir dir;
+  write(dir.file("a.txt"), "Once upon a time there was a little dog. One day, it saw a big cat.");
+  const std::string ask = "score " + kStories + " --file " + dir.file("a.txt") + " --json";
+  const json as_is = base::json_value(belay(ask).out);
+  const json bytes = base::json_value(belay(ask + " --kv-bits 8").out);
+  EXPECT_FALSE(as_is.contains("kv_bits"));
+  EXPECT_EQ(bytes["kv_bits"], 8);
+  EXPECT_NE(bytes["logprobs"], as_is["logprobs"]);
+  EXPECT_NEAR(bytes["nats_per_token"].get<double>(), as_is["nats_per_token"].get<double>(), 0.05);
+  EXPECT_EQ(base::json_value(belay(ask + " --kv-bits 8 --piece 5").out), bytes);
+}
+
 TEST(CliScoreFile, RefusesWhatIsNoText) {
   const testing::TempDir dir;
   write(dir.file("empty.txt"), "");

@@ -69,6 +69,7 @@ ordered_json report(const Options& o, const text::Tokenizer& tokenizer,
                           {"ended_by", made.stopped ? "end of text" : "max tokens"},
                           {"seconds", seconds},
                           {"model", o.model}};
+  if (o.kv_bits > 0) made_of["kv_bits"] = o.kv_bits;
   add_sampler(made_of, o.text.sampler);
   return made_of;
 }

@@ -89,6 +89,7 @@ ordered_json logprobs_json(const std::vector<float>& logprobs) {
 void add_model(ordered_json& report, const ScoreArguments& arguments, const Compute& compute) {
   report["model"] = arguments.model;
   report["dtype"] = tensor::dtype_name(compute.dtype);
+  if (arguments.score.kv_bits > 0) report["kv_bits"] = arguments.score.kv_bits;
   report["isa"] = base::isa_name(compute.ctx.isa);
 }
 
