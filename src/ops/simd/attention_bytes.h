@@ -83,8 +83,8 @@ BELAY_INLINE void unpack(Word* to, const std::int8_t* low, F32x16 low_scale,
 
 BELAY_INLINE void ask_for(const void* p) { __builtin_prefetch(p, 0, 2); }
 
-/// As pack_along and pack_down would pack x'. Asks for the page that comes next: the pages of a
-/// text lie anywhere, and a run of 64 lines is too short for the machine to find its way.
+/// As pack_along and pack_down would pack x'. Asks for the page that comes next, which may lie
+/// anywhere.
 template <class A>
 void unpack_page(const BytePage& page, const BytePage& next, Index d, Word* keys, Word* values) {
   F32x16 scale[kKeyBlock / 16];
