@@ -8,6 +8,8 @@
 #include <cstring>
 #include <map>
 
+#include "bench/generate_bench.h"
+#include "bench/random_weights.h"
 #include "convert/quantize.h"
 #include "model/hf_folder.h"
 #include "model/load.h"
@@ -180,6 +182,41 @@ INSTANTIATE_TEST_SUITE_P(Models, EngineBits,
                                   std::string(tensor::dtype_name(std::get<1>(param.param))) +
                                   (std::get<2>(param.param) == 8 ? "_kv8" : "");
                          });
+
+/// The shape of Qwen3-0.6B with random weights: products, heads and a vocabulary of full size.
+class EngineFullSize : public testing::TestWithParam<int> {};
+
+TEST_P(EngineFullSize, AloneInCompanyAndInOneForward) {
+  base::Context ctx{pool_of(2), base::best_isa()};
+  const auto config = bench::generate_shape("Q")->config;
+  const bench::RandomWeights weights(config, bench::random_types(config, DType::kBF16, GetParam()));
+  const auto m =
+      model::load_for_inference(ctx, base::Env::posix(), weights, DType::kBF16, kLongest);
+  ASSERT_TRUE(m.ok()) << m.status().message();
+  auto requests = requests_of(6, config.vocab_size);
+  for (Request& r : requests) r.max_tokens = 4, r.score_prompt = true;
+  const Results expected = alone(ctx, *m, requests);
+  base::Context one{pool_of(1), base::best_isa()};
+  Engine engine(one, *m, {.sequences = 4, .cache_tokens = 512, .step_rows = 96});
+  EXPECT_EQ(run(engine, requests), expected);
+  model::Documents all;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    all.push_back(requests[i].prompt);
+    const auto& ids = expected.at({i + 1, 0}).ids;
+    all.back().insert(all.back().end(), ids.begin(), ids.end());
+  }
+  const auto scores = model::score(ctx, base::Env::posix(), *m, all);
+  ASSERT_TRUE(scores.ok());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    std::vector<float> seen = expected.at({i + 1, 0}).prompt;
+    const auto& chosen = expected.at({i + 1, 0}).logprobs;
+    seen.insert(seen.end(), chosen.begin(), chosen.end());
+    ASSERT_EQ(seen.size(), (*scores)[i].size());
+    EXPECT_EQ(std::memcmp(seen.data(), (*scores)[i].data(), seen.size() * 4), 0) << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Bits, EngineFullSize, testing::Values(16, 8, 4));
 
 TEST(Engine, TextsOfOnePromptShareItsPagesAndCopyTheLast) {
   Loaded l("qwen3_tiny");

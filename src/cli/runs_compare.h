@@ -11,7 +11,8 @@
 namespace belay::cli {
 
 /// names: a run each, or several seeds and lengths of one training between commas (the ends of the
-/// lengths of a seed are its curve); `runs` is the folder that they may lie in. The first group is the one that the others are measured against.
+/// lengths of a seed are its curve); `runs` is the folder that they may lie in. The first group is
+/// the one that the others are measured against.
 base::Result<ExitCode> compare_runs(Verbs& verbs, const std::string& runs,
                                     const std::vector<std::string>& names, bool json);
 
