@@ -17,6 +17,7 @@
 #include "fault_env.h"
 #include "gguf_bytes.h"
 #include "infer/engine.h"
+#include "loaded_weights.h"
 #include "model/weights.h"
 #include "store/gguf.h"
 #include "text/ggml_vocabulary.h"
@@ -51,6 +52,13 @@ text::Tokenizer letters() {
   for (char c = 'a'; c <= 'z'; ++c) v.tokens.emplace_back(1, c);
   v.scores.assign(v.tokens.size(), 0);
   return text::Tokenizer::make(text::spec_of_ggml(v, "letters").value(), "letters").value();
+}
+
+base::Result<convert::GgufExported> export_model(Env& to, const std::string& path,
+                                                 const LoadedModel& model,
+                                                 const text::Tokenizer& tokenizer,
+                                                 const convert::GgufExport& options) {
+  return convert::export_gguf(to, path, testing::LoadedWeights(model), tokenizer, options);
 }
 
 void expect_equal_weights(const LoadedModel& a, const LoadedModel& b) {
@@ -91,7 +99,7 @@ TEST(GgufModel, ComesBackAsItWasExported) {
   for (const char* name : {"qwen3_tiny", "qwen2_tiny", "llama3_tiny"}) {
     LoadedModel model = load_hf_folder(env(), data(std::string("models/") + name)).value();
     const std::string path = dir.file(std::string(name) + ".gguf");
-    const auto exported = convert::export_gguf(env(), path, model, letters(), {.name = name});
+    const auto exported = export_model(env(), path, model, letters(), {.name = name});
     ASSERT_TRUE(exported.ok()) << exported.status().message();
     EXPECT_TRUE(exported->in_f16.empty());
     const auto again = load_gguf_model(env(), path);
@@ -137,7 +145,7 @@ TEST(GgufModel, KeepsBiasesHeadsAndEndOfTextIds) {
   const std::string path = dir.file("m.gguf");
   for (const Family family : {Family::kLlama, Family::kMistral}) {
     LoadedModel model = small_model(family, family == Family::kLlama);
-    ASSERT_TRUE(convert::export_gguf(env(), path, model, letters(), {}).ok());
+    ASSERT_TRUE(export_model(env(), path, model, letters(), {}).ok());
     const auto again = load_gguf_model(env(), path);
     ASSERT_TRUE(again.ok()) << again.status().message();
     expect_equal_weights(*again, model);
@@ -150,7 +158,7 @@ TEST(GgufModel, AWindowIsNotLostOnTheWay) {
   const TempDir dir;
   LoadedModel model = small_model(Family::kMistral, false);
   model.config.window = 16;
-  const auto exported = convert::export_gguf(env(), dir.file("m.gguf"), model, letters(), {});
+  const auto exported = export_model(env(), dir.file("m.gguf"), model, letters(), {});
   ASSERT_FALSE(exported.ok());
   EXPECT_THAT(exported.status().message(), ::testing::HasSubstr("sliding_window: has no key"));
 }
@@ -162,7 +170,7 @@ TEST(GgufModel, QuantizedWeightsAreNear) {
   double before = 0;
   for (const BlockType type :
        {BlockType::kF16, BlockType::kBF16, BlockType::kQ8_0, BlockType::kQ4_0}) {
-    ASSERT_TRUE(convert::export_gguf(env(), path, model, letters(), {.type = type}).ok());
+    ASSERT_TRUE(export_model(env(), path, model, letters(), {.type = type}).ok());
     const auto again = load_gguf_model(env(), path);
     ASSERT_TRUE(again.ok()) << again.status().message();
     const auto difference = convert::weight_difference(model, *again).value();
@@ -177,7 +185,7 @@ TEST(GgufModel, RowsThatAreNoWholeBlocksAreF16) {
   const auto model = load_model(env(), kStories).value();
   const auto tokenizer = text::Tokenizer::load(env(), kStories).value();
   const auto exported =
-      convert::export_gguf(env(), dir.file("m.gguf"), model, tokenizer, {.type = BlockType::kQ8_0});
+      export_model(env(), dir.file("m.gguf"), model, tokenizer, {.type = BlockType::kQ8_0});
   ASSERT_TRUE(exported.ok()) << exported.status().message();
   EXPECT_THAT(exported->in_f16,
               ::testing::ElementsAre("blk.0.ffn_down.weight", "blk.1.ffn_down.weight",
@@ -190,7 +198,7 @@ TEST(GgufModel, RefusesToExportWhatDoesNotFit) {
   const std::string path = dir.file("m.gguf");
   LoadedModel model = small_model(Family::kLlama, false);
   const auto fault = [&](const text::Tokenizer& tokenizer) {
-    return convert::export_gguf(env(), path, model, tokenizer, {.type = BlockType::kF16})
+    return export_model(env(), path, model, tokenizer, {.type = BlockType::kF16})
         .status()
         .message();
   };
@@ -213,7 +221,7 @@ TEST(GgufModel, AFailedExportLeavesTheOldFile) {
   for (std::int64_t n = 0;; ++n) {
     FaultEnv faults;
     faults.fail_from = n;
-    if (convert::export_gguf(faults, path, model, letters(), {}).ok()) break;
+    if (export_model(faults, path, model, letters(), {}).ok()) break;
     const std::string content = read_all(path);
     if (content != "old") {
       EXPECT_TRUE(load_gguf_model(env(), path).ok()) << n;
@@ -279,8 +287,7 @@ std::string load_fault(const std::string& file, const Change& change) {
 
 std::string small_file(const TempDir& dir) {
   const std::string path = dir.file("m.gguf");
-  EXPECT_TRUE(
-      convert::export_gguf(env(), path, small_model(Family::kLlama, false), letters(), {}).ok());
+  EXPECT_TRUE(export_model(env(), path, small_model(Family::kLlama, false), letters(), {}).ok());
   return read_all(path);
 }
 
@@ -377,7 +384,7 @@ TEST(GgufModel, Llama3ScalingComesFromTheFactorsAlone) {
   model.config.rope_theta = 500000;
   model.config.llama3_rope = {
       .factor = 32, .low_freq_factor = 1, .high_freq_factor = 4, .original_max_position = 8192};
-  ASSERT_TRUE(convert::export_gguf(env(), path, model, letters(), {}).ok());
+  ASSERT_TRUE(export_model(env(), path, model, letters(), {}).ok());
   const std::string file =
       changed(read_all(path), {.drop = "belay.rope.llama3.factor", .add = {}, .each = {}});
   const std::string bare =

@@ -79,11 +79,13 @@ Status check_options(const Options& o) {
 }
 
 /// Writes it; `report` takes what there is to say of the files.
-Status write(base::Env& env, const Options& o, const Loaded& from, ordered_json& report) {
+Status write(base::Env& env, const Options& o, const std::string& path, const Loaded& from,
+             ordered_json& report) {
   BELAY_ASSIGN_OR_RETURN(const ops::BlockType type, block_type(o.dtype));
   if (o.to == "gguf") {
+    BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_model(env, path));
     BELAY_ASSIGN_OR_RETURN(const convert::GgufExported done,
-                           convert::export_gguf(env, o.out, from.model, from.tokenizer,
+                           convert::export_gguf(env, o.out, *weights, from.tokenizer,
                                                 {.type = type, .name = base::base_name(o.model)}));
     report["bytes"] = done.bytes;
     report["in_f16"] = done.in_f16;
@@ -151,7 +153,7 @@ Result<ExitCode> run(Verbs& verbs, const Options& o) {
                          {"to", o.to},
                          {"dtype", o.dtype},
                          {"parameters", from.model.config.n_params()}};
-  BELAY_RETURN_IF_ERROR(write(verbs.env, o, from, report));
+  BELAY_RETURN_IF_ERROR(write(verbs.env, o, path, from, report));
   const auto made = load(verbs.env, o.out);
   if (!made.ok()) return made.status().within("the export, read back");
   BELAY_ASSIGN_OR_RETURN(const auto ids, prompt_ids(o, from.tokenizer, made->tokenizer));

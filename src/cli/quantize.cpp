@@ -137,18 +137,18 @@ void print_text(const Options& o, const ordered_json& r) {
   }
 }
 
-/// Writes the file; the f32 weights live no longer than that.
-Status write(base::Env& env, Compute& compute, const Options& o, const std::string& path,
-             const text::Tokenizer& tokenizer, ordered_json& report) {
-  BELAY_ASSIGN_OR_RETURN(const model::LoadedModel loaded, model::load_model(env, path));
-  const bool eight = o.bits == 8;
-  const convert::GgufExport how{.type = eight ? ops::BlockType::kQ8_0 : ops::BlockType::kQ4_0,
-                                .name = base::base_name(o.model),
-                                .types = convert::block_types(loaded.config, o.bits),
-                                .isa = compute.ctx.isa};
-  BELAY_ASSIGN_OR_RETURN(const convert::GgufExported done,
-                         convert::export_gguf(env, o.out, loaded, tokenizer, how));
-  const auto n = static_cast<double>(loaded.config.n_params());
+/// Writes the file, some rows at a time.
+Status write(base::Env& env, const Compute& compute, const Options& o,
+             const model::WeightSource& weights, const text::Tokenizer& tokenizer,
+             ordered_json& report) {
+  const convert::QuantizedWeights rounded(compute.ctx.isa, weights,
+                                          convert::file_types(weights, o.bits));
+  BELAY_ASSIGN_OR_RETURN(
+      const convert::GgufExported done,
+      convert::export_gguf(
+          env, o.out, rounded, tokenizer,
+          {.type = ops::BlockType::kF16, .name = base::base_name(o.model), .keep_blocks = true}));
+  const auto n = static_cast<double>(weights.config().n_params());
   report["bytes"] = done.bytes;
   report["bits_per_weight"] = 8 * static_cast<double>(done.bytes) / n;
   report["in_f16"] = done.in_f16;
@@ -166,7 +166,7 @@ Result<ExitCode> run(Verbs& verbs, const Options& o) {
                          open_tokenizer(verbs.env, path, config.vocab_size));
   BELAY_ASSIGN_OR_RETURN(const EvalText eval, eval_text(verbs.env, o, tokenizer, config));
   ordered_json report = {{"model", o.model}, {"out", o.out}, {"bits", o.bits}};
-  BELAY_RETURN_IF_ERROR(write(verbs.env, compute, o, path, tokenizer, report));
+  BELAY_RETURN_IF_ERROR(write(verbs.env, compute, o, *weights, tokenizer, report));
   BELAY_ASSIGN_OR_RETURN(const model::Model original,
                          load_model(verbs.env, compute, *weights, eval.window));
   {

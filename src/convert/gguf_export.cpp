@@ -4,10 +4,9 @@
 
 #include "model/gguf_config.h"
 #include "model/gguf_model.h"
+#include "model/load.h"
 #include "model/weights.h"
-#include "ops/quantized.h"
 #include "store/gguf_writer.h"
-#include "store/safetensors.h"
 #include "text/ggml_vocabulary.h"
 
 namespace belay::convert {
@@ -35,14 +34,34 @@ std::uint32_t file_type(BlockType type) {
   }
 }
 
-void add_config(const ModelConfig& c, const GgufExport& options, GgufKeys& keys) {
+BlockType file_blocks(tensor::DType dtype) {
+  return dtype == tensor::DType::kQ8 ? BlockType::kQ8_0 : BlockType::kQ4_0;
+}
+
+bool keeps_blocks(const model::WeightSource& source, std::size_t index, const GgufExport& options) {
+  return options.keep_blocks && tensor::is_quantized(source.type(index));
+}
+
+/// The type that most of the file is in: of the matrices of layers, the narrowest.
+BlockType file_type_of(const model::WeightSource& source, const GgufExport& options) {
+  const std::vector<WeightSpec> table = model::weight_table(source.config());
+  BlockType type = options.type;
+  for (std::size_t i = 0; i < table.size() && type != BlockType::kQ4_0; ++i) {
+    if (table[i].layer >= 0 && keeps_blocks(source, i, options)) {
+      type = file_blocks(source.type(i));
+    }
+  }
+  return type;
+}
+
+void add_config(const ModelConfig& c, const std::string& title, BlockType type, GgufKeys& keys) {
   const std::string architecture(model::gguf_architecture(c.family));
   const auto key = [&](std::string_view name) { return architecture + "." + std::string(name); };
   keys.add_string("general.architecture", architecture);
   keys.add_string("general.type", "model");
-  keys.add_string("general.name", options.name);
-  keys.add_u32("general.file_type", file_type(options.type));
-  if (ops::block_weights(options.type) > 1) keys.add_u32("general.quantization_version", 2);
+  keys.add_string("general.name", title);
+  keys.add_u32("general.file_type", file_type(type));
+  if (ops::block_weights(type) > 1) keys.add_u32("general.quantization_version", 2);
   keys.add_u32(key("block_count"), u32(c.n_layers));
   keys.add_u32(key("context_length"), u32(c.max_position));
   keys.add_u32(key("embedding_length"), u32(c.hidden_size));
@@ -98,75 +117,82 @@ void add_vocabulary(const text::GgmlVocabulary& v, const ModelConfig& c, GgufKey
   if (!v.chat_template.empty()) keys.add_string("tokenizer.chat_template", v.chat_template);
 }
 
-/// Rounds whole rows to blocks.
-void round_rows(std::span<const float> rows, std::int64_t width, BlockType type,
-                const GgufExport& options, std::span<std::byte> blocks) {
-  if (options.types.empty() || ops::block_weights(type) == 1) {
-    return ops::quantize(type, rows, blocks);
-  }
-  const tensor::DType dtype = type == BlockType::kQ8_0 ? tensor::DType::kQ8 : tensor::DType::kQ4;
-  const auto row_bytes = static_cast<std::size_t>(tensor::stored_bytes(dtype, width));
-  for (std::size_t r = 0; r * row_bytes < blocks.size(); ++r) {
-    ops::quantize_row(options.isa, rows.data() + r * static_cast<std::size_t>(width), nullptr,
-                      width, dtype, blocks.data() + r * row_bytes);
-  }
-}
+constexpr std::int64_t kFloatsAtOnce = 65536;
 
-/// The rows of a part in the file's order, as blocks, some rows at a time.
-Status write_part(const ModelConfig& c, const WeightPart& part, std::span<const float> values,
-                  std::int64_t width, BlockType type, const GgufExport& options,
-                  const store::GgufSink& sink) {
-  const bool reorder = model::rotates_neighbours(c.family) && model::is_rotated(part);
-  const std::int64_t at_once = reorder ? c.head_dim : std::max<std::int64_t>(1, 65536 / width);
-  std::vector<float> rows;
-  std::vector<std::byte> blocks;
-  for (std::int64_t row = 0; row < part.rows; row += at_once) {
-    const std::int64_t n = std::min(at_once, part.rows - row) * width;
-    const auto from = values.subspan(static_cast<std::size_t>((part.row + row) * width),
-                                     static_cast<std::size_t>(n));
-    rows.assign(from.begin(), from.end());
-    if (reorder) model::reorder_heads(rows, c.head_dim, width, model::HeadRows::kNeighbours);
-    blocks.resize(rows.size() / ops::block_weights(type) * ops::block_bytes(type));
-    round_rows(rows, width, type, options, blocks);
-    BELAY_RETURN_IF_ERROR(sink(blocks));
+/// A part of an entry of the weight table on its way to the file.
+struct PartToWrite {
+  const model::WeightSource& source;
+  std::size_t index;
+  WeightPart part;
+  std::int64_t width;
+  BlockType type;
+  bool as_stored;
+
+  /// Rows [first, first + n) of the part, in the table's order, as the blocks of the file.
+  Status read(std::int64_t first, std::int64_t n, std::vector<std::byte>& blocks) const {
+    const std::int64_t count = n * width;
+    blocks.resize(static_cast<std::size_t>(count) / ops::block_weights(type) *
+                  ops::block_bytes(type));
+    if (as_stored) return source.read(index, part.row + first, n, blocks.data());
+    std::vector<float> values(static_cast<std::size_t>(count));
+    BELAY_RETURN_IF_ERROR(
+        model::read_floats(source, index, width, part.row + first, n, values.data()));
+    if (!ops::quantizable(type, values)) {
+      return base::unsupported({.where = "weight " + part.hf_name,
+                                .what = "holds a value too large for the type asked for",
+                                .next = "export as f32"});
+    }
+    ops::quantize(type, values, blocks);
+    return {};
   }
-  return {};
-}
 
-Status check_values(const WeightPart& part, std::span<const float> values, BlockType type) {
-  BELAY_RETURN_IF_ERROR(store::check_finite(values, "weight " + part.hf_name));
-  if (ops::quantizable(type, values)) return {};
-  return base::unsupported({.where = "weight " + part.hf_name,
-                            .what = "holds a value too large for the type asked for",
-                            .next = "export as f32"});
-}
+  /// All its rows in the file's order, some at a time.
+  Status write(const store::GgufSink& sink) const {
+    const ModelConfig& c = source.config();
+    const bool reorder = model::rotates_neighbours(c.family) && model::is_rotated(part);
+    const std::int64_t at_once =
+        reorder ? c.head_dim : std::max<std::int64_t>(1, kFloatsAtOnce / width);
+    std::vector<std::byte> blocks;
+    for (std::int64_t row = 0; row < part.rows; row += at_once) {
+      const std::int64_t n = std::min(at_once, part.rows - row);
+      BELAY_RETURN_IF_ERROR(read(row, n, blocks));
+      if (reorder) {
+        model::reorder_heads(blocks, c.head_dim, blocks.size() / static_cast<std::size_t>(n),
+                             model::HeadRows::kNeighbours);
+      }
+      BELAY_RETURN_IF_ERROR(sink(blocks));
+    }
+    return {};
+  }
+};
 
-Status list_tensors(const model::LoadedModel& model, const GgufExport& options,
-                    std::vector<GgufTensorToWrite>& tensors, GgufExported& exported) {
-  const ModelConfig& c = model.config;
-  const std::vector<WeightSpec> table = model::weight_table(c);
+void list_tensors(const model::WeightSource& source, const GgufExport& options,
+                  std::vector<GgufTensorToWrite>& tensors, GgufExported& exported) {
+  const std::vector<WeightSpec> table = model::weight_table(source.config());
   for (std::size_t i = 0; i < table.size(); ++i) {
     const bool matrix = table[i].shape.rank() == 2;
     const std::int64_t width = matrix ? table[i].shape.last() : 1;
-    const BlockType type = options.types.empty() ? options.type : options.types[i];
+    const bool as_stored = keeps_blocks(source, i, options);
+    const BlockType type = as_stored ? file_blocks(source.type(i)) : options.type;
     const bool whole = width % static_cast<std::int64_t>(ops::block_weights(type)) == 0;
     const BlockType stored = !matrix ? BlockType::kF32 : whole ? type : BlockType::kF16;
     for (const WeightPart& part : table[i].parts) {
-      const std::span<const float> values = model.weights[i];
-      BELAY_RETURN_IF_ERROR(check_values(part, values, stored));
-      if (stored != type && matrix) exported.in_f16.push_back(part.gguf_name);
+      const bool f16_is_meant = options.type == BlockType::kF16 && !options.keep_blocks;
+      if (matrix && stored == BlockType::kF16 && !f16_is_meant)
+        exported.in_f16.push_back(part.gguf_name);
       GgufTensorToWrite tensor{.name = part.gguf_name,
                                .type_id = static_cast<std::uint32_t>(stored),
                                .dims = {part.rows},
                                .data = {}};
       if (matrix) tensor.dims.insert(tensor.dims.begin(), width);
-      tensor.data = [&c, &options, part, values, width, stored](const store::GgufSink& sink) {
-        return write_part(c, part, values, width, stored, options, sink);
+      tensor.data = [write = PartToWrite{source, i, part, width, stored, as_stored && whole},
+                     first = &part == &table[i].parts.front()](const store::GgufSink& sink) {
+        if (first) BELAY_RETURN_IF_ERROR(write.source.verify(write.index));
+        return write.write(sink);
       };
       tensors.push_back(std::move(tensor));
     }
   }
-  return {};
 }
 
 GgufTensorToWrite rope_factors(const ModelConfig& c) {
@@ -182,9 +208,9 @@ GgufTensorToWrite rope_factors(const ModelConfig& c) {
 }  // namespace
 
 Result<GgufExported> export_gguf(base::Env& env, const std::string& path,
-                                 const model::LoadedModel& model, const text::Tokenizer& tokenizer,
-                                 const GgufExport& options) {
-  const ModelConfig& c = model.config;
+                                 const model::WeightSource& source,
+                                 const text::Tokenizer& tokenizer, const GgufExport& options) {
+  const ModelConfig& c = source.config();
   if (c.window > 0) {  // the architecture "llama" would attend to everything
     return base::unsupported({.where = "sliding_window",
                               .what = "has no key in GGUF's form of this family",
@@ -207,11 +233,11 @@ Result<GgufExported> export_gguf(base::Env& env, const std::string& path,
                          text::ggml_of_spec(tokenizer.spec(), "tokenizer"));
   pad_vocabulary(vocabulary, c.vocab_size);
   GgufKeys keys;
-  add_config(c, options, keys);
+  add_config(c, options.name, file_type_of(source, options), keys);
   add_vocabulary(vocabulary, c, keys);
   GgufExported exported;
   std::vector<GgufTensorToWrite> tensors;
-  BELAY_RETURN_IF_ERROR(list_tensors(model, options, tensors, exported));
+  list_tensors(source, options, tensors, exported);
   if (c.llama3_rope) tensors.push_back(rope_factors(c));
   BELAY_RETURN_IF_ERROR(store::write_gguf(env, path, keys, tensors));
   BELAY_ASSIGN_OR_RETURN(exported.bytes, env.file_size(path));

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <optional>
 
 #include "convert/parity.h"
@@ -15,14 +14,6 @@ namespace belay::convert {
 namespace {
 
 using tensor::DType;
-
-void widen(std::span<const std::byte> from, std::span<float> to) {
-  for (std::size_t i = 0; i < to.size(); ++i) {
-    tensor::bf16 v;
-    std::memcpy(&v, from.data() + 2 * i, sizeof v);
-    to[i] = tensor::to_float(v);
-  }
-}
 
 /// The logits of every token of a window, recorded once.
 class Predictions {
@@ -82,13 +73,7 @@ base::Status QuantizedWeights::read(std::size_t index, std::int64_t first, std::
   if (stored == wanted) return from_.read(index, first, n, to);
   const std::int64_t width = width_[index], row = tensor::stored_bytes(wanted, width);
   std::vector<float> values(static_cast<std::size_t>(n * width));
-  if (stored == DType::kBF16) {
-    std::vector<std::byte> halves(values.size() * 2);
-    BELAY_RETURN_IF_ERROR(from_.read(index, first, n, halves.data()));
-    widen(halves, values);
-  } else {
-    BELAY_RETURN_IF_ERROR(from_.read(index, first, n, reinterpret_cast<std::byte*>(values.data())));
-  }
+  BELAY_RETURN_IF_ERROR(model::read_floats(from_, index, width, first, n, values.data()));
   for (std::int64_t r = 0; r < n; ++r) {
     ops::quantize_row(isa_, values.data() + r * width, nullptr, width, wanted, to + r * row);
   }
@@ -100,13 +85,12 @@ DType type_of_bits(int bits) {
   return bits == 8 ? DType::kQ8 : DType::kQ4;
 }
 
-std::vector<ops::BlockType> block_types(const model::ModelConfig& config, int bits) {
-  const model::StoredTypes plain(model::weight_table(config).size(), DType::kF32);
-  std::vector<ops::BlockType> types;
-  for (const DType t : model::quantized_types(config, plain, type_of_bits(bits))) {
-    types.push_back(t == DType::kQ8   ? ops::BlockType::kQ8_0
-                    : t == DType::kQ4 ? ops::BlockType::kQ4_0
-                                      : ops::BlockType::kF32);
+model::StoredTypes file_types(const model::WeightSource& from, int bits) {
+  const model::StoredTypes stored = model::stored_types(from);
+  model::StoredTypes types = model::quantized_types(from.config(), stored, type_of_bits(bits));
+  const auto table = model::weight_table(from.config());
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    if (table[i].shape.last() % tensor::kQuantGroup != 0) types[i] = stored[i];
   }
   return types;
 }

@@ -8,7 +8,6 @@
 
 #include "base/context.h"
 #include "model/load.h"
-#include "ops/quant_blocks.h"
 
 namespace belay::convert {
 
@@ -32,8 +31,9 @@ class QuantizedWeights final : public model::WeightSource {
   std::vector<std::int64_t> width_;
 };
 
-/// The types of a model at 8 or 4 bits (model::quantized_types), as a GGUF file names them.
-std::vector<ops::BlockType> block_types(const model::ModelConfig& config, int bits);
+/// The types of a model at 8 or 4 bits (model::quantized_types) as a GGUF file can hold them: a
+/// matrix whose rows are no whole groups keeps its type.
+model::StoredTypes file_types(const model::WeightSource& from, int bits);
 /// bits: 8 or 4.
 tensor::DType type_of_bits(int bits);
 

@@ -214,10 +214,11 @@ bool is_rotated(const WeightPart& part) {
          name.find(".attn_k.") != std::string_view::npos;
 }
 
-void reorder_heads(std::span<float> rows, std::int64_t head_dim, std::int64_t width, HeadRows to) {
-  const auto size = static_cast<std::size_t>(width);
+void reorder_heads(std::span<std::byte> rows, std::int64_t head_dim, std::size_t row_bytes,
+                   HeadRows to) {
+  const std::size_t size = row_bytes;
   const auto head = static_cast<std::size_t>(head_dim);
-  std::vector<float> old(head * size);
+  std::vector<std::byte> old(head * size);
   for (std::size_t begin = 0; begin < rows.size(); begin += old.size()) {
     const auto values = rows.subspan(begin, old.size());
     std::copy(values.begin(), values.end(), old.begin());

@@ -2,7 +2,10 @@
 
 #include <fmt/core.h>
 
+#include <cstring>
+
 #include "base/units.h"
+#include "ops/quantized.h"
 
 namespace belay::model {
 namespace {
@@ -54,6 +57,29 @@ StoredTypes quantized_types(const ModelConfig& config, StoredTypes types, DType 
     types[i] = in_layer ? to : DType::kQ8;
   }
   return types;
+}
+
+Status read_floats(const WeightSource& source, std::size_t index, std::int64_t width,
+                   std::int64_t first, std::int64_t n, float* to) {
+  const DType type = source.type(index);
+  if (type == DType::kF32) {
+    return source.read(index, first, n, reinterpret_cast<std::byte*>(to));
+  }
+  const std::int64_t row = tensor::stored_bytes(type, width);
+  std::vector<std::byte> stored(static_cast<std::size_t>(n * row));
+  BELAY_RETURN_IF_ERROR(source.read(index, first, n, stored.data()));
+  if (type == DType::kBF16) {
+    for (std::int64_t i = 0; i < n * width; ++i) {
+      tensor::bf16 v;
+      std::memcpy(&v, stored.data() + 2 * i, sizeof v);
+      to[i] = tensor::to_float(v);
+    }
+    return {};
+  }
+  for (std::int64_t r = 0; r < n; ++r) {
+    ops::dequantize_row(stored.data() + r * row, width, type, to + r * width);
+  }
+  return {};
 }
 
 Result<Model> load_for_inference(base::Context& ctx, base::Env& env, const WeightSource& source,
