@@ -180,6 +180,43 @@ TEST(GgufModel, QuantizedWeightsAreNear) {
   }
 }
 
+/// Counts the most rows that are asked for at once.
+class CountingWeights final : public WeightSource {
+ public:
+  explicit CountingWeights(const WeightSource& from) : from_(from) {}
+  const ModelConfig& config() const override { return from_.config(); }
+  tensor::DType type(std::size_t index) const override { return from_.type(index); }
+  base::Status verify(std::size_t index) const override { return from_.verify(index); }
+  base::Status read(std::size_t index, std::int64_t first, std::int64_t n,
+                    std::byte* to) const override {
+    most = std::max(most, n);
+    total += n;
+    return from_.read(index, first, n, to);
+  }
+  mutable std::int64_t most = 0, total = 0;
+
+ private:
+  const WeightSource& from_;
+};
+
+TEST(GgufModel, IsWrittenSomeRowsAtATime) {
+  const TempDir dir;
+  LoadedModel model = small_model(Family::kLlama, false);
+  model.config.vocab_size = 5000;
+  std::int64_t rows = 0;
+  const auto table = weight_table(model.config);
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    model.weights[i].resize(static_cast<std::size_t>(table[i].shape.count()), 0.5f);
+    rows += table[i].shape[0];
+  }
+  const testing::LoadedWeights whole(model);
+  const CountingWeights counting(whole);
+  ASSERT_TRUE(convert::export_gguf(env(), dir.file("m.gguf"), counting, letters(), {}).ok());
+  EXPECT_EQ(counting.total, rows);
+  EXPECT_EQ(counting.most, 65536 / 64);  // 256 KiB as f32
+  expect_equal_weights(load_gguf_model(env(), dir.file("m.gguf")).value(), model);
+}
+
 TEST(GgufModel, RowsThatAreNoWholeBlocksAreF16) {
   const TempDir dir;
   const auto model = load_model(env(), kStories).value();

@@ -335,6 +335,34 @@ TEST(QuantBlocks, AreThoseOfTheOracle) {
   }
 }
 
+TEST(QuantBlocks, SixBitsComeBackNear) {
+  // What the type can say exactly: codes under a scale that is a power of two; and noise.
+  std::vector<float> exact(512), noise(512), back(512);
+  const base::Rng rng(9, base::Purpose::kTest);
+  for (std::size_t i = 0; i < 512; ++i) {
+    exact[i] = static_cast<float>(static_cast<int>(i * 7 % 64) - 32) * 0.125f;
+    noise[i] = rng.normal(i);
+    if (i < 16) exact[i] = noise[i] = 0;                // a group of zeros
+    if (i % 16 == 0 && i > 0) exact[i] = -32 * 0.125f;  // each group has its extreme
+  }
+  const auto error = [&](const std::vector<float>& values) {
+    std::string made(2 * ops::block_bytes(ops::BlockType::kQ6_K), '\0');
+    ops::quantize(ops::BlockType::kQ6_K, values, std::as_writable_bytes(std::span(made)));
+    ops::dequantize(ops::BlockType::kQ6_K, std::as_bytes(std::span(made)), back);
+    double off = 0, square = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      off += std::pow(static_cast<double>(values[i] - back[i]), 2);
+      square += std::pow(static_cast<double>(values[i]), 2);
+    }
+    return std::sqrt(off / square);
+  };
+  EXPECT_LT(error(exact), 1e-6);
+  EXPECT_LT(error(noise), 0.02);
+  EXPECT_GT(error(noise), 0.005);
+  EXPECT_LT(error(std::vector<float>(512, 3e6f)), 0.01);
+  EXPECT_FALSE(ops::quantizable(ops::BlockType::kQ6_K, std::vector<float>(1, 1e9f)));
+}
+
 TEST(QuantBlocks, HalfPrecisionRoundsToNearestEven) {
   for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
     const auto half = static_cast<std::uint16_t>(bits);

@@ -182,26 +182,6 @@ TEST(QuantizeRow, ZerosAndHugeNumbersStayFinite) {
   }
 }
 
-TEST(QuantizeRow, FollowsTheImportance) {
-  // Of sixteen small numbers and a large one, only the small ones count.
-  std::vector<float> x(32, 0.11f), importance(32, 1);
-  for (std::size_t i = 0; i < 32; i += 2) x[i] = -0.07f;
-  x[5] = 1;
-  importance[5] = 0;
-  std::vector<std::byte> plain(18), weighted(18);
-  ops::quantize_row(base::best_isa(), x.data(), nullptr, 32, DType::kQ4, plain.data());
-  ops::quantize_row(base::best_isa(), x.data(), importance.data(), 32, DType::kQ4, weighted.data());
-  const auto error = [&](const std::vector<std::byte>& blocks) {
-    const std::vector<float> back = floats_of(blocks, {1, 32}, DType::kQ4);
-    double sum = 0;
-    for (std::size_t i = 0; i < 32; ++i) {
-      sum += static_cast<double>(importance[i]) * std::pow(static_cast<double>(x[i] - back[i]), 2);
-    }
-    return sum;
-  };
-  EXPECT_LT(error(weighted), error(plain));
-}
-
 TEST(EmbeddingPacked, IsTheRowsOfTheTable) {
   const std::int64_t vocab = 130, width = 70;
   const Input w = weights(vocab, width);

@@ -23,25 +23,62 @@ using nlohmann::ordered_json;
 
 constexpr std::uint64_t kMaxTextBytes = std::uint64_t{1} << 30;
 constexpr std::int64_t kMostTokens = 1 << 24;
+constexpr std::int64_t kFewestCalibration = 1024;
+constexpr std::int64_t kMomentBytes = std::int64_t{1} << 30;
 constexpr std::size_t kBytesAToken = 16;  // of text that is read for each token wanted
 
 struct Options {
-  std::string model, out, eval_text;
-  int bits = 8;
-  std::int64_t eval_tokens = 4096, context = 256;
+  std::string model, out, compare, eval_text, calibrate;
+  int bits = 8, vocab_bits = 8;
+  std::int64_t eval_tokens = 4096, context = 256, calibrate_tokens = 32768;
   bool per_layer = false, json = false;
   ComputeOptions compute;
 };
 
+Status check_calibration(const Options& o) {
+  if (o.calibrate.empty()) return {};
+  BELAY_RETURN_IF_ERROR(
+      check_range("--calibrate-tokens", o.calibrate_tokens, kFewestCalibration, kMostTokens));
+  if (o.bits != 4 && o.vocab_bits != 4) {
+    return base::invalid_argument({.where = "--calibrate",
+                                   .what = "changes only what is rounded to 4 bits",
+                                   .next = "leave it away, or use --bits 4"});
+  }
+  if (o.calibrate != o.eval_text) return {};
+  return base::invalid_argument({.where = "--eval-text",
+                                 .what = "is the text of --calibrate",
+                                 .seen = base::printable(o.eval_text),
+                                 .next = "measure on a text that the rounding did not see"});
+}
+
 Status check_options(const Options& o) {
   if (o.bits != 8 && o.bits != 4) return out_of_range("--bits", std::to_string(o.bits), "8, 4");
+  if (o.vocab_bits != 8 && o.vocab_bits != 6 && o.vocab_bits != 4) {
+    return out_of_range("--vocab-bits", std::to_string(o.vocab_bits), "8, 6, 4");
+  }
   BELAY_RETURN_IF_ERROR(check_range("--eval-tokens", o.eval_tokens, 2, kMostTokens));
   BELAY_RETURN_IF_ERROR(check_range("--context", o.context, 2, 1 << 16));
-  if (model::is_gguf_path(o.out)) return {};
+  BELAY_RETURN_IF_ERROR(check_calibration(o));
+  if (o.out.empty() == o.compare.empty()) {
+    return base::invalid_argument({.where = "--out, --compare",
+                                   .what = o.out.empty() ? "are both absent" : "exclude each other",
+                                   .allowed = "one of them"});
+  }
+  if (o.out.empty() || model::is_gguf_path(o.out)) return {};
   return base::invalid_argument({.where = "--out",
                                  .what = "does not end in .gguf",
                                  .seen = base::printable(o.out),
                                  .next = "8 and 4 bits are written as GGUF"});
+}
+
+/// Blocks of 6 bits are of 256 weights.
+Status check_vocab_bits(const Options& o, const model::ModelConfig& config) {
+  if (o.vocab_bits != 6 || config.hidden_size % 256 == 0) return {};
+  return base::invalid_argument({.where = "--vocab-bits",
+                                 .what = "is 6, but rows are no whole blocks",
+                                 .seen = "width " + std::to_string(config.hidden_size),
+                                 .allowed = "a multiple of 256",
+                                 .next = "use 8 or 4"});
 }
 
 /// The text that both models predict, and how many bytes its predicted tokens are.
@@ -50,6 +87,25 @@ struct EvalText {
   std::int64_t window = 0, vocab = 0;
   double n_bytes = 0;
 };
+
+/// Tokens of --calibrate.
+Result<convert::CalibrationText> calibration_text(base::Env& env, const Options& o,
+                                                  const text::Tokenizer& tokenizer,
+                                                  const model::ModelConfig& config) {
+  BELAY_ASSIGN_OR_RETURN(std::string text, env.read_file(o.calibrate, kMaxTextBytes));
+  const auto wanted = static_cast<std::size_t>(o.calibrate_tokens);
+  text.resize(text::valid_utf8_prefix(std::string_view(text).substr(0, wanted * kBytesAToken)));
+  convert::CalibrationText c{document_begin(tokenizer), std::min(o.context, config.max_position)};
+  tokenizer.encode(text, c.ids);
+  c.ids.resize(std::min(c.ids.size(), wanted));
+  if (std::ssize(c.ids) >= std::max(c.window, kFewestCalibration)) return c;
+  return base::invalid_argument(
+      {.where = o.calibrate,
+       .what = "is too short to calibrate with",
+       .seen = std::to_string(c.ids.size()) + " tokens",
+       .allowed =
+           "at least " + std::to_string(std::max(c.window, kFewestCalibration)) + ", in UTF-8"});
+}
 
 Result<EvalText> eval_text(base::Env& env, const Options& o, const text::Tokenizer& tokenizer,
                            const model::ModelConfig& config) {
@@ -118,10 +174,16 @@ Result<ordered_json> layers_json(Verbs& verbs, Compute& compute, const Options& 
   return rows;
 }
 
-void print_text(const Options& o, const ordered_json& r) {
-  fmt::print("{}: {}, {:.2f} bits a weight\n", o.out,
-             base::bytes_text(r["bytes"].get<std::uint64_t>()), r["bits_per_weight"].get<double>());
-  if (const std::size_t n = r["in_f16"].size(); n > 0) {
+void print_text(const ordered_json& r) {
+  const auto name = r["out"].get<std::string>();
+  if (r.contains("bytes")) {
+    fmt::print("{}: {}, {:.2f} bits a weight\n", name,
+               base::bytes_text(r["bytes"].get<std::uint64_t>()),
+               r["bits_per_weight"].get<double>());
+  } else {
+    fmt::print("{}\n", name);
+  }
+  if (const std::size_t n = r.contains("in_f16") ? r["in_f16"].size() : 0; n > 0) {
     fmt::print("{} matrices in f16: their rows are no whole blocks\n", n);
   }
   fmt::print(
@@ -137,21 +199,40 @@ void print_text(const Options& o, const ordered_json& r) {
   }
 }
 
-/// Writes the file, some rows at a time.
-Status write(base::Env& env, const Compute& compute, const Options& o,
-             const model::WeightSource& weights, const text::Tokenizer& tokenizer,
-             ordered_json& report) {
-  const convert::QuantizedWeights rounded(compute.ctx.isa, weights,
-                                          convert::file_types(weights, o.bits));
-  BELAY_ASSIGN_OR_RETURN(
-      const convert::GgufExported done,
-      convert::export_gguf(
-          env, o.out, rounded, tokenizer,
-          {.type = ops::BlockType::kF16, .name = base::base_name(o.model), .keep_blocks = true}));
-  const auto n = static_cast<double>(weights.config().n_params());
-  report["bytes"] = done.bytes;
-  report["bits_per_weight"] = 8 * static_cast<double>(done.bytes) / n;
-  report["in_f16"] = done.in_f16;
+/// Writes the file, some rows at a time; `original` is read for a calibration alone.
+Status write(base::Env& env, Compute& compute, const Options& o, const model::WeightSource& weights,
+             const text::Tokenizer& tokenizer, const model::Model& original, ordered_json& report) {
+  convert::GgufExport how{
+      .type = ops::BlockType::kF16, .name = base::base_name(o.model), .keep_blocks = true};
+  if (o.vocab_bits == 6) how.vocab_type = ops::BlockType::kQ6_K;
+  const model::StoredTypes types = convert::file_types(weights, o.bits, o.vocab_bits);
+  const auto exported = [&](const model::WeightSource& rounded) -> Status {
+    BELAY_ASSIGN_OR_RETURN(const convert::GgufExported done,
+                           convert::export_gguf(env, o.out, rounded, tokenizer, how));
+    report["in_f16"] = done.in_f16;
+    return {};
+  };
+  if (o.calibrate.empty()) {
+    return exported(convert::QuantizedWeights(compute.ctx.isa, weights, types));
+  }
+  BELAY_ASSIGN_OR_RETURN(convert::CalibrationText text,
+                         calibration_text(env, o, tokenizer, weights.config()));
+  convert::Calibration calibration(compute.ctx, original, std::move(text), kMomentBytes);
+  return exported(convert::CalibratedWeights(weights, types, calibration));
+}
+
+/// How the predictions of the model at `path` compare with those of the original.
+Status compare(Verbs& verbs, Compute& compute, const model::Model& original,
+               const std::string& path, const EvalText& eval, ordered_json& report) {
+  BELAY_ASSIGN_OR_RETURN(const auto made, model::open_model(verbs.env, path));
+  BELAY_ASSIGN_OR_RETURN(const model::Model quantized,
+                         load_model(verbs.env, compute, *made, eval.window));
+  const auto d =
+      convert::text_divergence(compute.ctx, original, quantized, eval.ids, eval.window, eval.vocab);
+  report["predictions"] = d.n_tokens;
+  report["mean_kl"] = d.mean_kl;
+  report["bits_per_byte"] = bits_per_byte(d.nats_b, eval);
+  report["bits_per_byte_of_model"] = bits_per_byte(d.nats_a, eval);
   return {};
 }
 
@@ -162,29 +243,31 @@ Result<ExitCode> run(Verbs& verbs, const Options& o) {
   BELAY_ASSIGN_OR_RETURN(const auto weights, model::open_model(verbs.env, path));
   BELAY_RETURN_IF_ERROR(refuse_quantized(path, model::stored_types(*weights)));
   const model::ModelConfig& config = weights->config();
+  BELAY_RETURN_IF_ERROR(check_vocab_bits(o, config));
   BELAY_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer,
                          open_tokenizer(verbs.env, path, config.vocab_size));
   BELAY_ASSIGN_OR_RETURN(const EvalText eval, eval_text(verbs.env, o, tokenizer, config));
-  ordered_json report = {{"model", o.model}, {"out", o.out}, {"bits", o.bits}};
-  BELAY_RETURN_IF_ERROR(write(verbs.env, compute, o, *weights, tokenizer, report));
-  BELAY_ASSIGN_OR_RETURN(const model::Model original,
-                         load_model(verbs.env, compute, *weights, eval.window));
-  {
-    BELAY_ASSIGN_OR_RETURN(const auto made, model::open_model(verbs.env, o.out));
-    BELAY_ASSIGN_OR_RETURN(const model::Model quantized,
-                           load_model(verbs.env, compute, *made, eval.window));
-    const auto d = convert::text_divergence(compute.ctx, original, quantized, eval.ids, eval.window,
-                                            eval.vocab);
-    report["predictions"] = d.n_tokens;
-    report["mean_kl"] = d.mean_kl;
-    report["bits_per_byte"] = bits_per_byte(d.nats_b, eval);
-    report["bits_per_byte_of_model"] = bits_per_byte(d.nats_a, eval);
+  BELAY_ASSIGN_OR_RETURN(const model::Model original, load_model(verbs.env, compute, *weights,
+                                                                 std::max(eval.window, o.context)));
+  const std::string& made = o.out.empty() ? o.compare : o.out;
+  ordered_json report = {{"model", o.model}, {"out", made}};
+  if (!o.out.empty()) {
+    report["bits"] = o.bits;
+    report["vocab_bits"] = o.vocab_bits;
+    BELAY_RETURN_IF_ERROR(write(verbs.env, compute, o, *weights, tokenizer, original, report));
   }
+  if (model::is_gguf_path(made)) {
+    BELAY_ASSIGN_OR_RETURN(const std::uint64_t bytes, verbs.env.file_size(made));
+    report["bytes"] = bytes;
+    report["bits_per_weight"] =
+        8 * static_cast<double>(bytes) / static_cast<double>(config.n_params());
+  }
+  BELAY_RETURN_IF_ERROR(compare(verbs, compute, original, made, eval, report));
   if (o.per_layer) {
     BELAY_ASSIGN_OR_RETURN(report["layers"],
                            layers_json(verbs, compute, o, *weights, original, eval));
   }
-  o.json ? print_json(report) : print_text(o, report);
+  o.json ? print_json(report) : print_text(report);
   return ExitCode::kDone;
 }
 
@@ -196,22 +279,35 @@ void add_quantize(Verbs& verbs) {
   Verb verb = verbs.add(
       {.name = "quantize",
        .about = "A model at 8 or 4 bits, as a GGUF file, and what that costs on a text",
-       .examples = {"quantize runs/a --bits 8 --out a8.gguf",
-                    "quantize model --bits 4 --out a4.gguf --eval-text book.txt --per-layer"}},
+       .examples =
+           {"quantize runs/a --bits 8 --out a8.gguf",
+            "quantize model --bits 4 --calibrate train.txt --out a4.gguf --eval-text book.txt",
+            "quantize model --compare other.gguf --json"}},
       [&verbs, options] { return run(verbs, *options); });
   verb.option("model", o.model, "Hugging Face folder, a GGUF file, or a run folder")
       .required()
       .type("MODEL|RUN");
-  verb.option("--bits", o.bits,
-              "8, or 4 (embedding and output layer 8); 32 weights share a scale of 16 bits");
-  verb.option("--out", o.out, "The file (.gguf) to write").required().type("FILE");
+  verb.option("--bits", o.bits, "8 or 4; 32 weights share a scale of 16 bits");
+  verb.option("--vocab-bits", o.vocab_bits,
+              "Of embedding and output layer: 8, 6 (GGUF's Q6_K: a smaller file, computed with in "
+              "--dtype) or 4");
+  verb.option("--out", o.out, "The file (.gguf) to write").type("FILE");
+  verb.option("--calibrate", o.calibrate,
+              "Text in UTF-8, of the kind that the model is for: round to 4 bits so that errors "
+              "cancel each other on it")
+      .type("FILE");
+  verb.option("--calibrate-tokens", o.calibrate_tokens, "Tokens of it that are read");
+  verb.option("--compare", o.compare,
+              "Write nothing: measure this GGUF file or folder of the same model instead")
+      .type("MODEL");
   verb.option("--eval-text", o.eval_text,
               "Text in UTF-8 that both models predict; default: the embedded novels that no model "
               "is trained on")
       .type("FILE");
   verb.option("--eval-tokens", o.eval_tokens, "Tokens of it that are predicted");
   verb.option("--context", o.context, "Tokens of a window of it");
-  verb.flag("--per-layer", o.per_layer, "Also quantize each layer alone, in memory");
+  verb.flag("--per-layer", o.per_layer,
+            "Also quantize each layer alone, in memory and not calibrated");
   verb.flag("--json", o.json, "Print one JSON document");
   add_compute_options(verb, o.compute);
 }

@@ -173,7 +173,9 @@ void list_tensors(const model::WeightSource& source, const GgufExport& options,
     const bool matrix = table[i].shape.rank() == 2;
     const std::int64_t width = matrix ? table[i].shape.last() : 1;
     const bool as_stored = keeps_blocks(source, i, options);
-    const BlockType type = as_stored ? file_blocks(source.type(i)) : options.type;
+    const BlockType wanted =
+        table[i].layer < 0 ? options.vocab_type.value_or(options.type) : options.type;
+    const BlockType type = as_stored ? file_blocks(source.type(i)) : wanted;
     const bool whole = width % static_cast<std::int64_t>(ops::block_weights(type)) == 0;
     const BlockType stored = !matrix ? BlockType::kF32 : whole ? type : BlockType::kF16;
     for (const WeightPart& part : table[i].parts) {

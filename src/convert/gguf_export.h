@@ -4,6 +4,7 @@
 // follows from the width of a row, not from the model.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,11 +17,13 @@
 namespace belay::convert {
 
 struct GgufExport {
-  ops::BlockType type = ops::BlockType::kF32;  // kF32, kF16, kBF16, kQ8_0 or kQ4_0
+  ops::BlockType type = ops::BlockType::kF32;  // any but kQ4_K
   std::string name = {};                       // general.name
   /// Matrices that the source has as whole blocks, kQ8 or kQ4, stay as they are; `type` is that of
   /// the others.
   bool keep_blocks = false;
+  /// Of embedding and output layer, where they are not kept; null: `type`.
+  std::optional<ops::BlockType> vocab_type = std::nullopt;
 };
 
 struct GgufExported {

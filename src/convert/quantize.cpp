@@ -7,6 +7,7 @@
 #include "convert/parity.h"
 #include "model/batch.h"
 #include "ops/output_head.h"
+#include "ops/quant_blocks.h"
 #include "ops/quantized.h"
 #include "tensor/exec.h"
 
@@ -75,8 +76,50 @@ base::Status QuantizedWeights::read(std::size_t index, std::int64_t first, std::
   std::vector<float> values(static_cast<std::size_t>(n * width));
   BELAY_RETURN_IF_ERROR(model::read_floats(from_, index, width, first, n, values.data()));
   for (std::int64_t r = 0; r < n; ++r) {
-    ops::quantize_row(isa_, values.data() + r * width, nullptr, width, wanted, to + r * row);
+    ops::quantize_row(isa_, values.data() + r * width, width, wanted, to + r * row);
   }
+  return {};
+}
+
+CalibratedWeights::CalibratedWeights(const model::WeightSource& from, model::StoredTypes types,
+                                     Calibration& calibration)
+    : from_(from),
+      plain_(calibration.ctx().isa, from, std::move(types)),
+      calibration_(calibration),
+      table_(model::weight_table(from.config())) {}
+
+/// A tied embedding is rounded for what the output layer computes; one of its own is not
+/// multiplied.
+bool CalibratedWeights::has_feedback(std::size_t index) const {
+  if (type(index) != DType::kQ4 || from_.type(index) == DType::kQ4) return false;
+  return table_[index].role != model::Role::kEmbedding || config().tied_embeddings;
+}
+
+const Feedback& CalibratedWeights::feedback(std::size_t index) const {
+  if (!feedback_ || feedback_of_ != index) {
+    feedback_.reset();  // its memory, before the next takes its own
+    const model::WeightSpec& spec = table_[index];
+    const model::Role role = spec.layer < 0 ? model::Role::kHead : spec.role;
+    feedback_.emplace(calibration_.ctx(), calibration_.moments(role, spec.layer), spec.shape[1]);
+    feedback_of_ = index;
+  }
+  return *feedback_;
+}
+
+base::Status CalibratedWeights::read(std::size_t index, std::int64_t first, std::int64_t n,
+                                     std::byte* to) const {
+  if (!has_feedback(index)) return plain_.read(index, first, n, to);
+  const std::int64_t width = table_[index].shape[1];
+  const std::int64_t row_bytes = tensor::stored_bytes(DType::kQ4, width);
+  std::vector<float> values(static_cast<std::size_t>(n * width));
+  BELAY_RETURN_IF_ERROR(model::read_floats(from_, index, width, first, n, values.data()));
+  if (!ops::quantizable(ops::BlockType::kQ4_0, values)) {
+    return plain_.read(index, first, n, to);  // as near as scales reach
+  }
+  const Feedback& rounding = feedback(index);
+  calibration_.ctx().threads.parallel(n, [&](std::int64_t r, int) {
+    rounding.round_row(values.data() + r * width, to + r * row_bytes);
+  });
   return {};
 }
 
@@ -85,12 +128,13 @@ DType type_of_bits(int bits) {
   return bits == 8 ? DType::kQ8 : DType::kQ4;
 }
 
-model::StoredTypes file_types(const model::WeightSource& from, int bits) {
-  const model::StoredTypes stored = model::stored_types(from);
-  model::StoredTypes types = model::quantized_types(from.config(), stored, type_of_bits(bits));
+model::StoredTypes file_types(const model::WeightSource& from, int bits, int vocab_bits) {
+  model::StoredTypes types = model::stored_types(from);
   const auto table = model::weight_table(from.config());
   for (std::size_t i = 0; i < types.size(); ++i) {
-    if (table[i].shape.last() % tensor::kQuantGroup != 0) types[i] = stored[i];
+    const bool whole = table[i].shape.last() % tensor::kQuantGroup == 0;
+    const int to = table[i].layer >= 0 ? bits : vocab_bits;
+    if (table[i].shape.rank() == 2 && whole && to != 6) types[i] = type_of_bits(to);
   }
   return types;
 }

@@ -3,10 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/context.h"
+#include "convert/calibrate.h"
+#include "convert/feedback.h"
 #include "model/load.h"
 
 namespace belay::convert {
@@ -31,9 +34,35 @@ class QuantizedWeights final : public model::WeightSource {
   std::vector<std::int64_t> width_;
 };
 
-/// The types of a model at 8 or 4 bits (model::quantized_types) as a GGUF file can hold them: a
-/// matrix whose rows are no whole groups keeps its type.
-model::StoredTypes file_types(const model::WeightSource& from, int bits);
+/// The same for a file: what becomes kQ4 is rounded with feedback of its errors
+/// (convert/feedback.h), on the calibration's threads. Rows are read by one thread, entry after
+/// entry: the moments of many are not held at once.
+class CalibratedWeights final : public model::WeightSource {
+ public:
+  CalibratedWeights(const model::WeightSource& from, model::StoredTypes types,
+                    Calibration& calibration);
+  const model::ModelConfig& config() const override { return plain_.config(); }
+  tensor::DType type(std::size_t index) const override { return plain_.type(index); }
+  base::Status verify(std::size_t index) const override { return plain_.verify(index); }
+  base::Status read(std::size_t index, std::int64_t first, std::int64_t n,
+                    std::byte* to) const override;
+
+ private:
+  bool has_feedback(std::size_t index) const;
+  const Feedback& feedback(std::size_t index) const;
+
+  const model::WeightSource& from_;
+  QuantizedWeights plain_;
+  Calibration& calibration_;
+  std::vector<model::WeightSpec> table_;
+  mutable std::optional<Feedback> feedback_;  // of the entry that is read
+  mutable std::size_t feedback_of_ = 0;
+};
+
+/// The types of a model at `bits` with embedding and output layer at vocab_bits, as a GGUF file can
+/// hold them: a matrix whose rows are no whole groups keeps its type. bits: 8 or 4; vocab_bits: 8,
+/// 6 (kept: the file's writer rounds to Q6_K) or 4.
+model::StoredTypes file_types(const model::WeightSource& from, int bits, int vocab_bits);
 /// bits: 8 or 4.
 tensor::DType type_of_bits(int bits);
 

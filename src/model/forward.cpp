@@ -44,6 +44,20 @@ void tap(tensor::Tape& tape, const Shared& s, Id x) {
   tape.keep(x);
 }
 
+void note_input(tensor::Tape& tape, const ForwardOptions& o, Role matrix, std::int64_t layer,
+                Id x) {
+  if (o.inputs == nullptr || layer < o.first_input || layer >= o.end_input) return;
+  o.inputs->push_back({matrix, layer, x});
+  tape.keep(x);
+}
+
+/// The product of a matrix of a layer, with its bias.
+Id product(tensor::Tape& tape, const Shared& s, Role matrix, Role bias, std::int64_t layer, Id x) {
+  note_input(tape, s.options, matrix, layer, x);
+  return ops::linear(tape, x, s.model.bind_matrix(tape, matrix, layer),
+                     s.model.bind_vector(tape, bias, layer));
+}
+
 /// x: the residual stream; delta: what the block before adds to it. Returns the same pair for the
 /// next.
 std::pair<Id, Id> block(tensor::Tape& tape, const Shared& s, Id x, Id delta, std::int64_t layer) {
@@ -52,18 +66,14 @@ std::pair<Id, Id> block(tensor::Tape& tape, const Shared& s, Id x, Id delta, std
   const auto in =
       ops::rmsnorm(tape, x, delta, m.bind_vector(tape, Role::kAttnNorm, layer), m.compute(), eps);
   tap(tape, s, in.x);
-  const Id qkv = ops::linear(tape, in.h, m.bind_matrix(tape, Role::kQkv, layer),
-                             m.bind_vector(tape, Role::kQkvBias, layer));
+  const Id qkv = product(tape, s, Role::kQkv, Role::kQkvBias, layer, in.h);
   const Id heads = attend(tape, s, qkv, layer);
-  const Id attended = ops::linear(tape, heads, m.bind_matrix(tape, Role::kAttnOut, layer),
-                                  m.bind_vector(tape, Role::kAttnOutBias, layer));
+  const Id attended = product(tape, s, Role::kAttnOut, Role::kAttnOutBias, layer, heads);
   const auto mid = ops::rmsnorm(tape, in.x, attended, m.bind_vector(tape, Role::kFfnNorm, layer),
                                 m.compute(), eps);
-  const Id gate_up = ops::linear(tape, mid.h, m.bind_matrix(tape, Role::kGateUp, layer),
-                                 m.bind_vector(tape, Role::kGateUpBias, layer));
-  const Id down =
-      ops::linear(tape, ops::swiglu(tape, gate_up), m.bind_matrix(tape, Role::kDown, layer),
-                  m.bind_vector(tape, Role::kDownBias, layer));
+  const Id gate_up = product(tape, s, Role::kGateUp, Role::kGateUpBias, layer, mid.h);
+  const Id gated = ops::swiglu(tape, gate_up);
+  const Id down = product(tape, s, Role::kDown, Role::kDownBias, layer, gated);
   return {mid.x, down};
 }
 
@@ -86,6 +96,7 @@ Id forward(tensor::Tape& tape, const Model& model, const BatchIds& batch,
   const auto last = ops::rmsnorm(tape, x, delta, model.bind_vector(tape, Role::kFinalNorm),
                                  model.compute(), config.norm_eps);
   tap(tape, shared, last.x);
+  note_input(tape, options, Role::kHead, -1, last.h);
   return last.h;
 }
 

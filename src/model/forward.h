@@ -23,12 +23,22 @@ struct CacheIds {
   int kv_bits = 0;                // of what they hold: 8, or 0 for the compute type
 };
 
+/// What the matrix of that role in a layer (the output layer: kHead, -1) multiplies: [T, in], in
+/// the compute type.
+struct MatrixInput {
+  Role role;
+  std::int64_t layer;
+  tensor::Id x;
+};
+
 struct ForwardOptions {
   std::int64_t longest = 0;  // tokens of the longest document (or cache capacity)
   bool checkpoint = false;   // keep only the residual stream between blocks; compute blocks again
   const CacheIds* cache = nullptr;  // attend to it instead of to packed documents
   std::vector<tensor::Id>* taps =
       nullptr;  // receives the residual stream before each block and at the end
+  std::vector<MatrixInput>* inputs = nullptr;   // receives what matrices multiply, kept
+  std::int64_t first_input = 0, end_input = 0;  // of these layers; of -1: the output layer's
 };
 
 /// Records the model on the tape; returns the normalized last hidden state [T, C] in the compute

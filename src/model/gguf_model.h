@@ -33,7 +33,8 @@ enum class HeadRows : std::uint8_t {
   kHalves,      // of a head's rows, those that rotate together are i and i + D/2: ours
   kNeighbours,  // 2i and 2i + 1: llama's in GGUF
 };
-/// Reorders the rows of each head from one order to the other. rows: n * head_dim of row_bytes each.
+/// Reorders the rows of each head from one order to the other. rows: n * head_dim, of row_bytes
+/// each.
 void reorder_heads(std::span<std::byte> rows, std::int64_t head_dim, std::size_t row_bytes,
                    HeadRows to);
 

@@ -132,6 +132,54 @@ void to_q4_0(const float* w, std::byte* block) {
   }
 }
 
+/// The scale of 16 weights whose codes, -32 to 31, have the least squared error, of a few tried:
+/// the weight of largest size becomes -32, or near it, and the best scale for those codes follows.
+float search_q6_scale(const float* w) {
+  float extreme = 0, best = -1, scale = 0;
+  for (int i = 0; i < 16; ++i) {
+    if (std::fabs(w[i]) > std::fabs(extreme)) extreme = w[i];
+  }
+  for (int step = -9; step <= 9 && extreme != 0; ++step) {
+    const float inverse = (-32 - 0.1f * static_cast<float>(step)) / extreme;
+    float dot = 0, square = 0;
+    for (int i = 0; i < 16; ++i) {
+      const float code = std::clamp(std::nearbyint(w[i] * inverse), -32.0f, 31.0f);
+      dot += w[i] * code;
+      square += code * code;
+    }
+    if (!(square > 0) || !(dot * dot > best * square)) continue;
+    best = dot * dot / square;
+    scale = dot / square;
+  }
+  return scale;
+}
+
+void to_q6_k(const float* w, std::byte* block) {
+  std::array<float, 16> scales{};
+  float largest = 0;
+  for (std::size_t j = 0; j < scales.size(); ++j) {
+    scales[j] = search_q6_scale(w + 16 * j);
+    if (std::fabs(scales[j]) > std::fabs(largest)) largest = scales[j];
+  }
+  const std::uint16_t half = to_half(largest / -128);
+  const float d = half_to_float(half), inverse = d != 0 ? 1 / d : 0;
+  std::memset(block, 0, layout(BlockType::kQ6_K).bytes);
+  store_u16(block + 208, half);
+  for (std::size_t j = 0; j < scales.size(); ++j) {
+    const float s = std::clamp(std::nearbyint(scales[j] * inverse), -128.0f, 127.0f);
+    block[192 + j] = static_cast<std::byte>(static_cast<std::int8_t>(s));
+    const float step = d * s, to_code = step != 0 ? 1 / step : 0;
+    for (std::size_t e = 16 * j; e < 16 * (j + 1); ++e) {
+      const auto q =
+          static_cast<unsigned>(std::clamp(std::nearbyint(w[e] * to_code), -32.0f, 31.0f) + 32);
+      const std::size_t part = e % 128 / 32, i = e % 32;
+      block[64 * (e / 128) + i + 32 * (part % 2)] |=
+          static_cast<std::byte>((q & 15) << (part < 2 ? 0 : 4));
+      block[128 + 32 * (e / 128) + i] |= static_cast<std::byte>((q >> 4) << (2 * part));
+    }
+  }
+}
+
 }  // namespace
 
 std::optional<BlockType> block_type_of(std::uint32_t ggml_id) {
@@ -180,8 +228,8 @@ void quantize(BlockType type, std::span<const float> values, std::span<std::byte
       case BlockType::kBF16: store_u16(p, tensor::to_bf16(*w).bits); break;
       case BlockType::kQ8_0: to_q8_0(w, p); break;
       case BlockType::kQ4_0: to_q4_0(w, p); break;
-      case BlockType::kQ4_K:
-      case BlockType::kQ6_K: BELAY_CHECK(false, "a block type that is only read");
+      case BlockType::kQ6_K: to_q6_k(w, p); break;
+      case BlockType::kQ4_K: BELAY_CHECK(false, "a block type that is only read");
     }
   }
 }
@@ -193,6 +241,7 @@ bool quantizable(BlockType type, std::span<const float> values) {
   if (type == BlockType::kBF16) limit = kBf16Overflows;
   if (type == BlockType::kQ8_0) limit = 127 * 65504.0f;
   if (type == BlockType::kQ4_0) limit = 8 * 65504.0f;
+  if (type == BlockType::kQ6_K) limit = 32 * 127 * 65504.0f;
   return std::all_of(values.begin(), values.end(), [&](float v) { return std::fabs(v) < limit; });
 }
 

@@ -1,4 +1,4 @@
-// Weights in blocks with a scale, as GGUF files store them, to f32 and (for two of them) back. The
+// Weights in blocks with a scale, as GGUF files store them, to f32 and (but for Q4_K) back. The
 // layouts are ggml's (ggml-common.h, ggml-quants.c); d is an f16 number, all are little-endian:
 //   Q8_0  32 weights, 34 bytes:  d | i8 q[32]               w = d q
 //   Q4_0  32 weights, 18 bytes:  d | u4 q[32]               w = d (q - 8)
@@ -36,9 +36,10 @@ std::size_t block_bytes(BlockType type);
 /// blocks: [out.size() / block_weights(type) * block_bytes(type)] bytes, unaligned.
 void dequantize(BlockType type, std::span<const std::byte> blocks, std::span<float> out);
 
-/// The other way, for kF32, kF16, kBF16, kQ8_0 and kQ4_0; values: whole blocks. As ggml's
-/// reference: Q8_0 with d = max|w| / 127, Q4_0 with d = (the w of largest magnitude) / -8, halves
-/// away from zero. f16 scales beyond 65504 become infinite: see quantizable.
+/// The other way, for all but kQ4_K; values: whole blocks. As ggml's reference: Q8_0 with
+/// d = max|w| / 127, Q4_0 with d = (the w of largest magnitude) / -8, halves away from zero. Of
+/// Q6_K each 16 weights have the scale of a few tried with the least squared error. f16 scales
+/// beyond 65504 become infinite: see quantizable.
 void quantize(BlockType type, std::span<const float> values, std::span<std::byte> blocks);
 /// Every value stays finite in that type.
 bool quantizable(BlockType type, std::span<const float> values);

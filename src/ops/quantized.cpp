@@ -50,13 +50,12 @@ std::int32_t nearest_code(float x, float inverse, float least, float most) {
 
 float inverse_of(float scale) { return scale == 0 ? 0 : 1 / scale; }
 
-void quantize_group(const simd::Kernels& k, const Group& x, const Group& importance, DType dtype,
-                    std::byte* block) {
+void quantize_group(const simd::Kernels& k, const Group& x, DType dtype, std::byte* block) {
   float scale = 0;
   if (dtype == DType::kQ8) {
     for (const float v : x) scale = std::max(scale, std::abs(v) / 127);
   } else {
-    scale = k.search_scale(x.data(), importance.data());
+    scale = k.search_scale(x.data());
   }
   const std::uint16_t half = tensor::to_half(std::clamp(scale, -kMostScale, kMostScale));
   std::memcpy(block, &half, sizeof half);
@@ -123,16 +122,13 @@ void unpack_row(const View& packed, std::int64_t row, std::int64_t in, float* to
   }
 }
 
-void quantize_row(base::Isa isa, const float* x, const float* importance, std::int64_t n,
-                  DType dtype, std::byte* blocks) {
+void quantize_row(base::Isa isa, const float* x, std::int64_t n, DType dtype, std::byte* blocks) {
   const simd::Kernels& k = simd::kernels(isa);
   for (std::int64_t first = 0; first < n; first += kQuantGroup) {
-    Group values{}, weights{};
+    Group values{};
     const std::int64_t count = std::min(kQuantGroup, n - first);
     std::copy_n(x + first, count, values.begin());
-    std::fill_n(weights.begin(), count, 1.0f);
-    if (importance != nullptr) std::copy_n(importance + first, count, weights.begin());
-    quantize_group(k, values, weights, dtype, blocks);
+    quantize_group(k, values, dtype, blocks);
     blocks += tensor::group_bytes(dtype);
   }
 }

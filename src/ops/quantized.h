@@ -22,11 +22,9 @@ void pack_blocks(const std::byte* blocks, std::int64_t rows, std::int64_t in, co
 /// Row `row` of a packed matrix of any type as `in` floats: what its products multiply by.
 void unpack_row(const View& packed, std::int64_t row, std::int64_t in, float* to);
 
-/// Rounds n weights to blocks of kQ8 (scale: the largest / 127) or kQ4; importance: null, or [n]
-/// what the square of each one's error counts. Of kQ4 the scale is the one of a few tried whose
-/// error is the least.
-void quantize_row(base::Isa isa, const float* x, const float* importance, std::int64_t n,
-                  DType dtype, std::byte* blocks);
+/// Rounds n weights to blocks of kQ8 (scale: the largest / 127) or kQ4, whose scale is the one of a
+/// few tried with the least sum of squared errors.
+void quantize_row(base::Isa isa, const float* x, std::int64_t n, DType dtype, std::byte* blocks);
 void dequantize_row(const std::byte* blocks, std::int64_t n, DType dtype, float* to);
 
 /// Rows of activations, quantized: in the scratch of a product, as simd::QuantizeRows writes them.

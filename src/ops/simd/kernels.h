@@ -212,9 +212,9 @@ struct Kernels {
   void (*gemm_q8)(const QuantPanel&);
   void (*gemm_q4)(const QuantPanel&);
   ByType<QuantizeRows> quantize_rows;
-  /// The scale under which a group's numbers, as codes of 4 bits, have the least squared error,
-  /// each square counted by its importance; 0 of zeros.
-  float (*search_scale)(const float* x, const float* importance);
+  /// The scale under which a group's numbers, as codes of 4 bits, have the least squared error; 0
+  /// of zeros.
+  float (*search_scale)(const float* x);
   void (*outer_f32)(const OuterPanel&);
   void (*outer_bf16)(const OuterPanel&);
   OuterLayout outer_layout[2];  // by type, as below

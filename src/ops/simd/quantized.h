@@ -146,10 +146,9 @@ void quantize_rows(const QuantizeRows& q) {
 
 /// The number of largest size becomes -8, or near it; of each such way to round, the best scale is
 /// known, sum(x code) / sum(code^2), and what it leaves of the sum of squares is compared.
-inline float search_scale(const float* x, const float* importance) {
-  const F32x16 v[2] = {load(x), load(x + 16)}, w[2] = {load(importance), load(importance + 16)};
+inline float search_scale(const float* x) {
+  const F32x16 v[2] = {load(x), load(x + 16)};
   const F32x16 zero = set1(0.0f);
-  const F32x16 wv[2] = {mul(w[0], v[0]), mul(w[1], v[1])};
   const float most = reduce_max(max(v[0], v[1]));
   const float least = reduce_max(max(sub(zero, v[0]), sub(zero, v[1])));
   const float extreme = most >= least ? most : -least;
@@ -161,8 +160,8 @@ inline float search_scale(const float* x, const float* importance) {
       return max(min(round(mul(v[i], inverse)), set1(7.0f)), set1(-8.0f));
     };
     const F32x16 low = code(0), high = code(1);
-    const float dot = reduce_add(fma(wv[1], high, mul(wv[0], low)));
-    const float square = reduce_add(fma(mul(w[1], high), high, mul(mul(w[0], low), low)));
+    const float dot = reduce_add(fma(v[1], high, mul(v[0], low)));
+    const float square = reduce_add(fma(high, high, mul(low, low)));
     if (!(square > 0) || !(dot * dot > best * square)) continue;
     best = dot * dot / square;
     scale = dot / square;
