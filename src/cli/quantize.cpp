@@ -24,7 +24,7 @@ using nlohmann::ordered_json;
 constexpr std::uint64_t kMaxTextBytes = std::uint64_t{1} << 30;
 constexpr std::int64_t kMostTokens = 1 << 24;
 constexpr std::int64_t kFewestCalibration = 1024;
-constexpr std::int64_t kMomentBytes = std::int64_t{1} << 30;
+constexpr std::int64_t kMomentBytes = std::int64_t{1} << 28;  // more passes over the text beyond
 constexpr std::size_t kBytesAToken = 16;  // of text that is read for each token wanted
 
 struct Options {

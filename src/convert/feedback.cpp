@@ -54,6 +54,7 @@ struct Rounded {
   Group error{};  // of each weight: what it is rounded to, less itself
   std::uint16_t scale = 0;
   float cost = 0;
+  float dot = 0, square = 0;  // of codes with what was wanted, and of codes: their best scale
 };
 
 Rounded round_with(const GroupOfRow& g, float scale) {
@@ -70,6 +71,8 @@ Rounded round_with(const GroupOfRow& g, float scale) {
     r.codes[at] = static_cast<std::int8_t>(code);
     r.error[at] = step * code - g.row[k];
     r.cost += g.weight[k] * left * left;
+    r.dot += g.weight[k] * wanted * code;
+    r.square += g.weight[k] * code * code;
     for (std::int64_t i = k + 1; i < g.count; ++i) {
       taken[static_cast<std::size_t>(i)] += r.error[at] * g.upper[k * g.n + i];
     }
@@ -86,6 +89,10 @@ Rounded round_group(const GroupOfRow& g) {
   Rounded best = round_with(g, 0);
   for (int step = -kTries; step <= kTries && extreme != 0; ++step) {
     const Rounded r = round_with(g, extreme / (-8.0f - 0.1f * static_cast<float>(step)));
+    if (r.cost < best.cost) best = r;
+  }
+  if (best.square > 0) {
+    const Rounded r = round_with(g, best.dot / best.square);
     if (r.cost < best.cost) best = r;
   }
   return best;
