@@ -27,6 +27,7 @@ using nlohmann::ordered_json;
 struct ClimbArguments {
   std::string corpus, out = "runs/climb";
   double hours = 0.2, flops = 0, next_ratio = 4, price_per_hour = 0, tokens_per_parameter = 0;
+  double muon_lr = 0, decay_share = 0.2;
   std::int64_t seed = 1, seeds = 1, vocab_size = 0, context = 256, batch_tokens = 0, sizes = 4,
                rows = 4;
   bool json = false;
@@ -45,6 +46,8 @@ Status check(const ClimbArguments& a) {
   BELAY_RETURN_IF_ERROR(check_range("--seeds", a.seeds, 1, 20));
   BELAY_RETURN_IF_ERROR(check_range("--sizes", a.sizes, 3, 8));
   BELAY_RETURN_IF_ERROR(check_range("--rows", a.rows, 3, 8));
+  BELAY_RETURN_IF_ERROR(check_range("--muon-lr", a.muon_lr, 0.0, 100.0));
+  BELAY_RETURN_IF_ERROR(check_range("--decay-share", a.decay_share, 0.001, 1.0));
   BELAY_RETURN_IF_ERROR(check_range("--price-per-hour", a.price_per_hour, 0.0, 1e9));
   BELAY_RETURN_IF_ERROR(check_range("--tokens-per-parameter", a.tokens_per_parameter, 0.0, 1e6));
   if (a.vocab_size == 0) return {};
@@ -193,6 +196,7 @@ Result<climb::ClimbOptions> options_of(Verbs& verbs, Verb verb, const ClimbArgum
   o.fixed = {{"data", data},
              {"context", std::to_string(a.context)},
              {"batch-tokens", std::to_string(a.batch_tokens)},
+             {"muon-lr", fmt::format("{}", a.muon_lr)},
              {"eval-seconds", "0"},
              {"threads", std::to_string(a.compute.threads)},
              {"isa", a.compute.isa},
@@ -206,6 +210,7 @@ Result<climb::ClimbOptions> options_of(Verbs& verbs, Verb verb, const ClimbArgum
               .first_seed = a.seed,
               .tokens_per_parameter =
                   a.tokens_per_parameter > 0 ? a.tokens_per_parameter : train::kTokensPerParameter,
+              .decay_share = a.decay_share,
               .valid_tokens = static_cast<double>(set.valid().n_tokens()),
               .least_steps = kLeastSteps};
   ordered_json options = options_json(verb);
@@ -269,6 +274,8 @@ void add_options(Verb verb, ClimbArguments& a) {
   verb.option("--vocab-size", a.vocab_size, "Of the tokenizer that is trained; 0: by the compute");
   verb.option("--context", a.context, "Tokens of a row");
   verb.option("--batch-tokens", a.batch_tokens, "Tokens of a step; 0: by the dial, 1024");
+  verb.option("--muon-lr", a.muon_lr, "Peak of Muon's learning rate in every run; 0: by the dial");
+  verb.option("--decay-share", a.decay_share, "Of a run, in which its learning rates fall");
   verb.option("--price-per-hour", a.price_per_hour, "Of this machine, to count the money");
   verb.flag("--json", a.json, "Print climb.json at the end");
   add_compute_options(verb, a.compute);
