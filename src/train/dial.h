@@ -1,6 +1,6 @@
 // The one dial: what a depth stands for. Its shape, and how a model of so many parameters is
 // trained when nothing else is asked for: tokens of a step, learning rates, length. The constants
-// are fits to belay's own sweeps from 0.2 to 13 million parameters (docs/recipe.md); beyond them
+// are fits to belay's own sweeps from 0.2 to 5 million parameters (docs/recipe.md); beyond them
 // they are extrapolated.
 #pragma once
 
@@ -20,7 +20,7 @@ model::ModelConfig config_of_depth(std::int64_t depth, std::int64_t vocab_size,
 constexpr double kTokensPerParameter = 8;
 
 /// Parameters up to which the constants were fitted.
-constexpr double kMostSweptParams = 13e6;
+constexpr double kMostSweptParams = 5e6;
 
 struct Dial {
   std::int64_t batch_tokens = 0;  // of a step, a multiple of the context
