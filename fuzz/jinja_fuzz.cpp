@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "base/json.h"
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 namespace {
 

@@ -1,6 +1,6 @@
 // Templates against jinja2 as Hugging Face's transformers sets it up (tests/oracle), and templates
 // that mean harm.
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

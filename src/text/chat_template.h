@@ -11,7 +11,7 @@
 
 #include "base/env.h"
 #include "base/status.h"
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 #include "text/tokenizer.h"
 
 namespace belay::text {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "text/jinja_parser.h"
+#include "text/jinja/parser.h"
 
 namespace belay::text::jinja {
 namespace {

@@ -1,11 +1,11 @@
-#include "text/jinja_interpreter.h"
+#include "text/jinja/interpreter.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "text/jinja_builtins.h"
-#include "text/jinja_print.h"
+#include "text/jinja/builtins.h"
+#include "text/jinja/print.h"
 
 namespace belay::text::jinja {
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "text/jinja_value.h"
+#include "text/jinja/value.h"
 #include "text/marked_text.h"
 
 namespace belay::text::jinja {

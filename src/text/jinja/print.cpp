@@ -1,4 +1,4 @@
-#include "text/jinja_print.h"
+#include "text/jinja/print.h"
 
 #include <fmt/format.h>
 #include <utf8proc.h>

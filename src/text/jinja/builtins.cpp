@@ -1,4 +1,4 @@
-#include "text/jinja_builtins.h"
+#include "text/jinja/builtins.h"
 
 #include <fmt/format.h>
 

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "text/jinja_builtins.h"
-#include "text/jinja_print.h"
+#include "text/jinja/builtins.h"
+#include "text/jinja/print.h"
 
 namespace belay::text::jinja {
 namespace {

@@ -1,4 +1,4 @@
-#include "text/jinja_lexer.h"
+#include "text/jinja/lexer.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <charconv>
 #include <optional>
 
-#include "text/jinja_text.h"
+#include "text/jinja/text.h"
 #include "text/unicode.h"
 
 namespace belay::text::jinja {

@@ -1,4 +1,4 @@
-#include "text/jinja_parser.h"
+#include "text/jinja/parser.h"
 
 #include <fmt/format.h>
 

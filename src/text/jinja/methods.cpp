@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <ctime>
 
-#include "text/jinja_builtins.h"
+#include "text/jinja/builtins.h"
 
 namespace belay::text::jinja {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "text/jinja_text.h"
-#include "text/jinja_value.h"
+#include "text/jinja/text.h"
+#include "text/jinja/value.h"
 
 namespace belay::text::jinja {
 

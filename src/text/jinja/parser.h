@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "text/jinja_lexer.h"
-#include "text/jinja_syntax.h"
+#include "text/jinja/lexer.h"
+#include "text/jinja/syntax.h"
 
 namespace belay::text::jinja {
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "text/jinja_value.h"
+#include "text/jinja/value.h"
 #include "text/marked_text.h"
 
 namespace belay::text::jinja {

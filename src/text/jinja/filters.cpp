@@ -4,8 +4,8 @@
 #include <charconv>
 #include <cmath>
 
-#include "text/jinja_builtins.h"
-#include "text/jinja_print.h"
+#include "text/jinja/builtins.h"
+#include "text/jinja/print.h"
 
 namespace belay::text::jinja {
 namespace {

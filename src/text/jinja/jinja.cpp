@@ -1,7 +1,7 @@
-#include "text/jinja.h"
+#include "text/jinja/jinja.h"
 
-#include "text/jinja_interpreter.h"
-#include "text/jinja_syntax.h"
+#include "text/jinja/interpreter.h"
+#include "text/jinja/syntax.h"
 
 namespace belay::text::jinja {
 

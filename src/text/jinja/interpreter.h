@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "text/jinja.h"
-#include "text/jinja_syntax.h"
-#include "text/jinja_text.h"
+#include "text/jinja/jinja.h"
+#include "text/jinja/syntax.h"
+#include "text/jinja/text.h"
 
 namespace belay::text::jinja {
 

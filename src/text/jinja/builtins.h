@@ -8,7 +8,7 @@
 #include <span>
 #include <string_view>
 
-#include "text/jinja_interpreter.h"
+#include "text/jinja/interpreter.h"
 
 namespace belay::text::jinja {
 

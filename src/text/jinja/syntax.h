@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "text/jinja_value.h"
+#include "text/jinja/value.h"
 
 namespace belay::text::jinja {
 

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "text/jinja_builtins.h"
+#include "text/jinja/builtins.h"
 
 namespace belay::text::jinja {
 namespace {
