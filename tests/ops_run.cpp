@@ -122,8 +122,7 @@ std::vector<std::byte> blocks_of(const Input& weights, DType type) {
   const std::vector<float> values(weights.values.begin(), weights.values.end());
   std::vector<std::byte> blocks(static_cast<std::size_t>(weights.shape[0] * row));
   for (std::int64_t r = 0; r < weights.shape[0]; ++r) {
-    ops::quantize_row(base::best_isa(), values.data() + r * in, in, type,
-                      blocks.data() + r * row);
+    ops::quantize_row(base::best_isa(), values.data() + r * in, in, type, blocks.data() + r * row);
   }
   return blocks;
 }
