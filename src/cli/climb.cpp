@@ -40,8 +40,7 @@ constexpr std::int64_t kLeastSteps = 200;
 // Of all sizes alike: rungs of a few hundred steps want more than the dial's rates, and forecasts
 // from the dial's missed by more (docs/log/2026-11-27-dial.md).
 constexpr const char *kAdamwLr = "0.004", *kWeightDecay = "0.1";
-constexpr double kShortFlops =
-    5e14;  // below it forecasts were 0.2 to 2 % off on prose: docs/climb.md
+constexpr double kShortFlops = 5e14;  // below it forecasts are often off: docs/climb.md
 
 Status check(const ClimbArguments& a) {
   BELAY_RETURN_IF_ERROR(check_range("--hours", a.hours, 0.001, 1e5));
