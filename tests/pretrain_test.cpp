@@ -57,6 +57,13 @@ TEST(ConfigOfDepth, HoldsItsRatios) {
   EXPECT_EQ(c.ffn_size, 704);  // 8/3 of 256 is 682.7
   EXPECT_EQ(c.n_heads, 4);
   EXPECT_EQ(c.max_position, 128);
+  EXPECT_EQ(c.rope_theta, 32);
+  // Heads of one size whatever the width: half a head is not worth half.
+  const model::ModelConfig odd = train::config_of_depth(4, 256, 4096, 96);
+  EXPECT_TRUE(model::validate(odd, "").ok());
+  EXPECT_EQ(odd.head_dim, 64);
+  EXPECT_EQ(odd.n_heads, 2);
+  EXPECT_EQ(odd.rope_theta, 1024);
 }
 
 TEST(Dial, FollowsTheParametersAndSaysWhereItExtrapolates) {

@@ -27,7 +27,7 @@ using nlohmann::ordered_json;
 struct ClimbArguments {
   std::string corpus, out = "runs/climb";
   double hours = 0.2, flops = 0, next_ratio = 4, price_per_hour = 0, tokens_per_parameter = 0;
-  double muon_lr = 0.008, decay_share = 0.2;
+  double muon_lr = 0, decay_share = 0.2;
   std::int64_t seed = 1, seeds = 1, vocab_size = 0, context = 256, batch_tokens = 0, sizes = 4,
                rows = 4;
   bool json = false;
@@ -37,9 +37,6 @@ struct ClimbArguments {
 constexpr double kUsualFlops = 2e11;   // a second, where nothing is measured yet
 constexpr double kShareOfNext = 0.45;  // of a ladder's compute
 constexpr std::int64_t kLeastSteps = 200;
-// Of all sizes alike: rungs of a few hundred steps want more than the dial's rates, and forecasts
-// from the dial's missed by more (docs/log/2026-11-27-dial.md).
-constexpr const char *kAdamwLr = "0.004", *kWeightDecay = "0.1";
 constexpr double kShortFlops = 5e14;  // below it forecasts are often off: docs/climb.md
 
 Status check(const ClimbArguments& a) {
@@ -207,8 +204,6 @@ Result<climb::ClimbOptions> options_of(Verbs& verbs, Verb verb, const ClimbArgum
              {"context", std::to_string(a.context)},
              {"batch-tokens", std::to_string(a.batch_tokens)},
              {"muon-lr", fmt::format("{}", a.muon_lr)},
-             {"lr", kAdamwLr},
-             {"weight-decay", kWeightDecay},
              {"eval-seconds", "0"},
              {"threads", std::to_string(a.compute.threads)},
              {"isa", a.compute.isa},

@@ -56,6 +56,9 @@ Status check(const PretrainArguments& a) {
   BELAY_RETURN_IF_ERROR(check_range("--eval-tokens", a.eval_tokens, 0, 1LL << 40));
   BELAY_RETURN_IF_ERROR(check_known("--schedule", a.schedule, {"linear", "cosine", "wsd"}));
   BELAY_RETURN_IF_ERROR(check_range("--init-std", a.init_std, 1e-6, 10.0));
+  if (a.rope_theta != 0) {
+    BELAY_RETURN_IF_ERROR(check_range("--rope-theta", a.rope_theta, 1.0, 1e12));
+  }
   BELAY_RETURN_IF_ERROR(check_known("--family", a.family, {"qwen3", "llama"}));
   return check_known("--optimizer", a.optimizer, {"adamw", "muon"});
 }
@@ -67,6 +70,7 @@ Status check_from(const PretrainArguments& a) {
   for (const auto& [name, given] : {std::pair{"--depth", a.depth != usual.depth},
                                     {"--width", a.width != usual.width},
                                     {"--family", a.family != usual.family},
+                                    {"--rope-theta", a.rope_theta != usual.rope_theta},
                                     {"--init-std", a.init_std != usual.init_std}}) {
     if (!given) continue;
     return base::invalid_argument(
@@ -109,12 +113,14 @@ void add_plan_options(Verb verb, PretrainArguments& a) {
   add("--width", a.width, "Another width, a multiple of 32; 0: 64 times the depth");
   add("--family", a.family, "qwen3, which normalizes each head's queries and keys, or llama");
   add("--context", a.context, "Tokens of a row");
+  add("--rope-theta", a.rope_theta,
+      "Base of the rotary positions; 0: by the dial, a quarter of the context");
   add("--batch-tokens", a.batch_tokens, "Tokens of a step; 0: by the dial, 1024");
   add("--micro-tokens", a.micro_tokens, "Of them computed at a time; 0: at most 16384");
   add("--optimizer", a.optimizer, "adamw, or muon for the hidden matrices and adamw for the rest");
   add("--steps", a.steps,
       "Steps of the run, for the same weights every time; 0: as many as --max-seconds allows, or "
-      "the dial's 8 tokens a parameter");
+      "the dial's 8 tokens a parameter, but the data at most four times");
   add("--max-seconds", a.max_seconds, "Seconds of training; 0: no limit");
   add("--eval-seconds", a.eval_seconds,
       "Seconds between validations with a sample; 0: only at the end");

@@ -13,7 +13,7 @@ struct PretrainArguments {
                     schedule = "linear";
   std::int64_t depth = 3, width = 0, context = 256, batch_tokens = 0, micro_tokens = 0, warmup = 20;
   std::int64_t steps = 0;
-  double lr = 0, muon_lr = 0;  // 0: by the dial
+  double lr = 0, muon_lr = 0, rope_theta = 0;  // 0: by the dial
   double max_seconds = 0, weight_decay = 0.03, clip = 1, z_loss = 0;
   double decay_share = 0.2, lr_floor = 0, init_std = 0.02;
   double eval_seconds = 300;

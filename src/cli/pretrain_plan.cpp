@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "cli/pretrain_report.h"
 #include "data/batches.h"
+#include "data/mixture.h"
 #include "model/hf_folder.h"
 #include "ops/matmul.h"
 #include "train/dial.h"
@@ -89,6 +90,7 @@ Result<model::ModelConfig> config_of_run(base::Env& env, const PretrainArguments
       config.family = model::Family::kLlama;
       config.qk_norm = false;
     }
+    if (a.rope_theta > 0) config.rope_theta = a.rope_theta;
     config.initializer_range = a.init_std;
     config.bos_id = config.eos_id = set.tokenizer().end_of_text().value_or(-1);
     return config;
@@ -110,8 +112,9 @@ Status apply_dial(const PretrainArguments& a, const model::ModelConfig& config,
                                    .allowed = fmt::format("a part of {}", o.batch_tokens)});
   }
   if (o.steps == 0 && o.max_seconds == 0) {
-    o.steps =
-        std::max<std::int64_t>(1, std::llround(d.tokens / static_cast<double>(o.batch_tokens)));
+    const double most = data::kManyEpochs * static_cast<double>(set.train().n_tokens());
+    const double tokens = std::min(d.tokens, most);
+    o.steps = std::max<std::int64_t>(1, std::llround(tokens / static_cast<double>(o.batch_tokens)));
   }
   o.schedule.lr = a.lr > 0 ? a.lr : d.adamw_lr;
   o.optimizer.muon_lr_ratio = (a.muon_lr > 0 ? a.muon_lr : d.muon_lr) / o.schedule.lr;

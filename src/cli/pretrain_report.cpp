@@ -22,6 +22,8 @@ using nlohmann::ordered_json;
 /// `xz -9e` of the embedded texts together, less that of the training text: corpus/README.md.
 constexpr double kXzOfEmbedded = 2.1220;
 
+constexpr double kToldEpochs = 1.05;  // passes over the data beyond which a plan says so
+
 /// Bytes of each split that the bigram sees.
 constexpr std::int64_t kMaxCounted = std::int64_t{256} << 20;
 
@@ -62,8 +64,11 @@ std::string rates_text(const train::PretrainPlan& plan, const train::PretrainOpt
   return text;
 }
 
-std::string end_text(const train::PretrainOptions& o) {
-  const std::string steps = fmt::format("{} steps", o.steps);
+std::string end_text(const train::PretrainOptions& o, const data::Dataset& set) {
+  std::string steps = fmt::format("{} steps", o.steps);
+  const double epochs =
+      static_cast<double>(o.steps * o.batch_tokens) / static_cast<double>(set.train().n_tokens());
+  if (epochs > kToldEpochs) steps += fmt::format(" (the data {:.1f} times)", epochs);
   const std::string time = base::duration_text(o.max_seconds);
   if (o.steps == 0) return time;
   return o.max_seconds == 0 ? steps : fmt::format("{}, at most {}", steps, time);
@@ -82,7 +87,7 @@ std::string plan_text(const train::PretrainPlan& plan, const model::ModelConfig&
       "machine  {}, {}",
       config.n_layers, config.hidden_size, base::count_text(static_cast<double>(plan.n_params)),
       base::count_text(plan.flops_per_token), set.name(), set.train().n_tokens(),
-      set.valid().n_tokens(), bytes_per_token(set), end_text(o), o.batch_tokens, a.context,
+      set.valid().n_tokens(), bytes_per_token(set), end_text(o, set), o.batch_tokens, a.context,
       rates_text(plan, o, a), a.seed, train::cost_text(plan), base::cpu_model(), compute.text());
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/cpu.h"
 #include "base/version.h"
+#include "train/dial.h"
 
 namespace belay::cli {
 namespace {
@@ -126,6 +127,7 @@ ordered_json identity_of(const PretrainArguments& a, const train::PretrainOption
            {{"depth", a.depth},
             {"width", a.width},
             {"family", a.family},
+            {"rope_theta", a.rope_theta > 0 ? a.rope_theta : train::dial_rope_theta(a.context)},
             {"init_std", a.init_std},
             {"context", a.context},
             {"seed", a.seed},

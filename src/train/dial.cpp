@@ -8,8 +8,9 @@
 namespace belay::train {
 namespace {
 
-constexpr std::int64_t kHeadDim = 64, kSmallHeadDim = 32;
+constexpr std::int64_t kHeadDim = 64;
 constexpr std::int64_t kBatchTokens = 1024;
+constexpr double kContextOverTheta = 4, kLeastTheta = 32;
 // Muon's peak is kMuonLr * (N / 1e6)^-kMuonFall at kBatchTokens a step.
 constexpr double kMuonLr = 0.0037, kMuonFall = 0.34;
 constexpr double kBatchRise = 0.5;  // of the rate, in the tokens of a step
@@ -28,10 +29,15 @@ model::ModelConfig config_of_depth(std::int64_t depth, std::int64_t vocab_size,
   config.n_layers = depth;
   config.hidden_size = width;
   config.ffn_size = ops::round_up((8 * config.hidden_size + 2) / 3, 64);
-  config.head_dim = width % kHeadDim == 0 ? kHeadDim : kSmallHeadDim;
-  config.n_heads = config.n_kv_heads = width / config.head_dim;
+  config.head_dim = kHeadDim;
+  config.n_heads = config.n_kv_heads = ops::ceil_div(width, kHeadDim);
   config.max_position = context;
+  config.rope_theta = dial_rope_theta(context);
   return config;
+}
+
+double dial_rope_theta(std::int64_t context) {
+  return std::max(kLeastTheta, static_cast<double>(context) / kContextOverTheta);
 }
 
 Dial dial(std::int64_t n_params, std::int64_t context, bool muon, std::int64_t batch_tokens) {

@@ -10,11 +10,15 @@
 
 namespace belay::train {
 
-/// The shape of a model of this depth: Qwen3, `width` wide (a multiple of 32; 0: 64 * depth), heads
-/// of 64 (of 32 where the width is no multiple of 64), a feed-forward part of 8/3 of the width
-/// (rounded up to 64).
+/// The shape of a model of this depth: Qwen3, `width` wide (a multiple of 32; 0: 64 * depth), a
+/// head of 64 for each 64 of the width or part of them, a feed-forward part of 8/3 of the width
+/// (rounded up to 64), and rotary positions of dial_rope_theta(context).
 model::ModelConfig config_of_depth(std::int64_t depth, std::int64_t vocab_size,
                                    std::int64_t context, std::int64_t width = 0);
+
+/// The base of rotary positions whose slowest pair turns about once in a context of this length. A
+/// larger one wastes pairs that hardly turn, and copying from the context is learned later.
+double dial_rope_theta(std::int64_t context);
 
 /// Of a run: about the compute's best at these sizes, by the ladders of belay climb.
 constexpr double kTokensPerParameter = 8;
