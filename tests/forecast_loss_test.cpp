@@ -52,7 +52,7 @@ TEST(ForecastLoss, ObjectiveHasTheGradientOfItsValue) {
   }
   const std::vector<double> weights(rows.size(), 1.0);
   for (const bool repeats : {false, true}) {
-    const LossObjective f(rows, weights, repeats, repeats ? 1.5 : 1, 0.01, 1e-3);
+    const LossObjective f(rows, weights, repeats, 0.01, 1e-3);
     std::vector<double> x = f.starts(1)[0], gradient(f.size());
     for (double& v : x) v += 0.05;
     f(x, gradient);
@@ -69,7 +69,7 @@ TEST(ForecastLoss, FindsALawThatPointsLieOn) {
   base::ThreadPool threads(2);
   for (const double weight : {0.0, 0.5}) {
     const auto fit = fit_loss(threads, ladder(kLaw, 0, 1),
-                              {.norm = 1, .compute_weight = weight, .prior = 0, .n_resamples = 0});
+                              {.compute_weight = weight, .prior = 0, .n_resamples = 0});
     ASSERT_TRUE(fit.ok()) << fit.status().message();
     EXPECT_NEAR(fit->law.E, kLaw.E, 1e-3);
     EXPECT_NEAR(fit->law.alpha, kLaw.alpha, 1e-3);
@@ -86,8 +86,7 @@ TEST(ForecastLoss, ChinchillaPointsGiveThePublishedLaw) {
   EXPECT_EQ(table.points.size(), 245u);
   EXPECT_EQ(table.drop_highest, 5u);
   const auto fit =
-      fit_loss(threads, table.points,
-               {.norm = 1, .compute_weight = 0, .n_resamples = 400, .drop_highest = 5});
+      fit_loss(threads, table.points, {.compute_weight = 0, .n_resamples = 400, .drop_highest = 5});
   ASSERT_TRUE(fit.ok()) << fit.status().message();
   EXPECT_EQ(fit->points.size(), 240u);
   ASSERT_EQ(fit->excluded.size(), 5u);
@@ -136,7 +135,7 @@ TEST(ForecastLoss, IntervalsHoldTheTruthOfSmallLaddersAboutAsOftenAsTheySay) {
   constexpr int kLadders = 30;
   for (int i = 0; i < kLadders; ++i) {
     const auto points = ladder(kLaw, 0.01, 100 + static_cast<std::uint64_t>(i));
-    const auto fit = fit_loss(threads, points, {.norm = 1, .compute_weight = 0, .n_resamples = 40});
+    const auto fit = fit_loss(threads, points, {.compute_weight = 0, .n_resamples = 40});
     ASSERT_TRUE(fit.ok());
     const base::Rng rng(static_cast<std::uint64_t>(i), base::Purpose::kTest, 7);
     const double outcome =

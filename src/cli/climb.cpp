@@ -120,10 +120,10 @@ class Announcer : public climb::Listener {
   void forecast(const ordered_json& record) override {
     const ordered_json &fit = record["fit"], &next = record["next"], &said = next["forecast"];
     const auto value = [&](const char* name) { return fit[name]["value"].get<double>(); };
-    verbs_.log.info(
-        "law      L = {:.3f} + |{:.4g}/N^{:.3f}, {:.4g}/D^{:.3f}|, norm {:g}, from {} runs{}",
-        value("E"), value("A"), value("alpha"), value("B"), value("beta"), fit.value("norm", 1.0),
-        fit["n_points"].get<int>(), fit.contains("r_star") ? "; tokens seen again count less" : "");
+    verbs_.log.info("law      L = {:.3f} + {:.4g}/N^{:.3f} + {:.4g}/D^{:.3f}, from {} runs{}",
+                    value("E"), value("A"), value("alpha"), value("B"), value("beta"),
+                    fit["n_points"].get<int>(),
+                    fit.contains("r_star") ? "; tokens seen again count less" : "");
     if (fit.contains("held_out")) {
       const ordered_json& h = fit["held_out"];
       verbs_.log.info(

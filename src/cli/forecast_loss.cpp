@@ -118,7 +118,6 @@ Result<LossStudy> study_of(Verbs& verbs, const Options& o) {
       o.drop_highest >= 0 ? static_cast<std::size_t>(o.drop_highest) : study.table.drop_highest;
   forecast::FitOptions alike = options;
   alike.compute_weight = 0;
-  alike.norm = 1;  // the law as it is published
   BELAY_ASSIGN_OR_RETURN(study.law, forecast::fit_loss(threads, study.table.points, alike));
   options.drop_highest = 0;
   options.form = study.law.form;

@@ -64,7 +64,6 @@ ordered_json fit_json(base::ThreadPool& threads, const LossFit& fit, const order
   for (const forecast::ParameterInterval& p : intervals.parameters) {
     json[std::string(p.name)] = parameter_json(p);
   }
-  json["norm"] = fit.law.norm;
   if (fit.law.r_star) json["r_star"] = *fit.law.r_star;
   json["a"] = {{"value", intervals.params_exponent},
                {"low", intervals.params_exponent_interval.low},

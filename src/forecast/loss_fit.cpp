@@ -47,7 +47,6 @@ Status check_point(const LossPoint& p, const std::string& where) {
 Status check_options(const FitOptions& o) {
   BELAY_RETURN_IF_ERROR(
       check_range("fit", "a number of resamples", o.n_resamples, 0, kMostResamples));
-  BELAY_RETURN_IF_ERROR(check_range("fit", "a norm", o.norm, 1, 10));
   BELAY_RETURN_IF_ERROR(check_range("fit", "a width of the Huber loss", o.huber, 1e-6, 1e3));
   BELAY_RETURN_IF_ERROR(check_range("fit", "a weight of the prior", o.prior, 0, 1e6));
   BELAY_RETURN_IF_ERROR(check_range("fit", "a power of compute", o.compute_weight, 0, 4));
@@ -192,8 +191,8 @@ void resample(base::ThreadPool& threads, LossFit& fit, std::span<const LossRow> 
     std::vector<double> drawn(n, 0.0);
     for (std::size_t i = 0; i < n; ++i) drawn[rng.below(i, n)] += 1;
     for (std::size_t i = 0; i < n; ++i) drawn[i] *= weights[i];
-    const LossObjective objective(rows, drawn, fit.form == Form::kRepeats, fit.options.norm,
-                                  fit.options.huber, fit.options.prior * unit);
+    const LossObjective objective(rows, drawn, fit.form == Form::kRepeats, fit.options.huber,
+                                  fit.options.prior * unit);
     fit.resampled[static_cast<std::size_t>(chunk)] =
         search(objective, n_starts, std::span(&best.x, 1), kTolerance).law;
   });

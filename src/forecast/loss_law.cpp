@@ -35,8 +35,7 @@ double LossLaw::loss(double n_params, double n_tokens, double unique_tokens) con
     const double repeats = n_tokens / unique_tokens - 1;
     d = unique_tokens * (1 - *r_star * std::expm1(-repeats / *r_star));
   }
-  const double a = A * std::pow(n_params, -alpha), b = B * std::pow(d, -beta);
-  return E + (norm == 1 ? a + b : std::pow(std::pow(a, norm) + std::pow(b, norm), 1 / norm));
+  return E + A * std::pow(n_params, -alpha) + B * std::pow(d, -beta);
 }
 
 stats::Draws predict_loss(const LossFit& fit, double n_params, double n_tokens,
@@ -66,10 +65,9 @@ stats::Draws predict_loss(const LossFit& fit, double n_params, double n_tokens,
 }
 
 Optimum optimum(const LossLaw& law, double flops, double flops_factor) {
-  // The minimum over N of (A N^-alpha)^p + (B (K / N)^-beta)^p, with K = N D.
+  // The minimum over N of A N^-alpha + B (K / N)^-beta, with K = N D.
   const double product = flops / flops_factor;
-  const double log_g = (std::log(law.alpha / law.beta) / law.norm + std::log(law.A / law.B)) /
-                       (law.alpha + law.beta);
+  const double log_g = std::log(law.alpha * law.A / (law.beta * law.B)) / (law.alpha + law.beta);
   const double n = std::exp(log_g + law.params_exponent() * std::log(product));
   return {n, product / n, law.loss(n, product / n)};
 }

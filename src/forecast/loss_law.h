@@ -1,11 +1,8 @@
 // A scaling law of pretraining loss, fitted to runs: L(N, D) = E + A / N^alpha + B / D^beta, with N
 // parameters and D tokens (Hoffmann et al., "Training compute-optimal large language models",
-// 2022). The two terms may be added as a p-norm, ((A / N^alpha)^p + (B / D^beta)^p)^(1/p): the law
-// of Kaplan et al., "Scaling laws for neural language models", 2020, has p = 1 / beta and no E. Of
-// a small model more tokens then bring less, as they do in real runs. Where tokens repeat, D is the
-// effective number of Muennighoff et al., "Scaling data-constrained language models", 2023: D' = U
-// + U R* (1 - exp(-R / R*)) for U unique tokens seen R + 1 times. Pure functions: equal arguments
-// give equal results, for any number of threads.
+// 2022). Where tokens repeat, D is the effective number of Muennighoff et al., "Scaling
+// data-constrained language models", 2023: D' = U + U R* (1 - exp(-R / R*)) for U unique tokens
+// seen R + 1 times. Pure functions: equal arguments give equal results, for any number of threads.
 //
 // Units: loss in nats per token (any unit will do that is the same everywhere); compute in FLOPs,
 // `flops_factor` N D where no other number is given, 6 by default.
@@ -26,7 +23,6 @@ namespace belay::forecast {
 
 struct LossLaw {
   double E = 0, A = 0, B = 0, alpha = 0, beta = 0;
-  double norm = 1;                    // p; 1: a sum
   std::optional<double> r_star = {};  // none: a token seen again counts like a new one
 
   /// unique_tokens 0: no token repeats.
@@ -50,7 +46,6 @@ std::string_view form_text(Form form);
 
 /// The defaults are what forecast the next rung best where it was tried (docs/forecasting.md).
 struct FitOptions {
-  double norm = 1.25;           // p of the law
   double compute_weight = 0.5;  // a point counts by its compute to this power; 0: all alike
   double prior = 2;             // weight of the prior on alpha and beta; 0: none
   double huber = 1e-3;          // of log residuals, beyond which they count by size, not square

@@ -48,13 +48,8 @@ std::array<double, 3> nonnegative(const double (&xx)[3][3], const double (&xy)[3
 }  // namespace
 
 LossObjective::LossObjective(std::span<const LossRow> rows, std::span<const double> weights,
-                             bool with_repeats, double norm, double huber, double prior)
-    : rows_(rows),
-      weights_(weights),
-      with_repeats_(with_repeats),
-      norm_(norm),
-      huber_(huber),
-      prior_(prior) {
+                             bool with_repeats, double huber, double prior)
+    : rows_(rows), weights_(weights), with_repeats_(with_repeats), huber_(huber), prior_(prior) {
   least_ = HUGE_VAL;
   for (const LossRow& row : rows) {
     mean_n_ += row.log_n / static_cast<double>(rows.size());
@@ -76,12 +71,6 @@ double LossObjective::log_effective(const LossRow& row, double r_star, double* s
   return row.log_unique + std::log(times);
 }
 
-LossObjective::Terms LossObjective::terms(double log_a, double log_b) const {
-  const double top = std::max(log_a, log_b);
-  const double a = std::exp(norm_ * (log_a - top)), b = std::exp(norm_ * (log_b - top));
-  return {top + std::log(a + b) / norm_, a / (a + b), b / (a + b)};
-}
-
 double LossObjective::operator()(std::span<const double> x, std::span<double> gradient) const {
   const bool sloped = !gradient.empty();
   std::array<double, 6> g{};
@@ -92,11 +81,10 @@ double LossObjective::operator()(std::span<const double> x, std::span<double> gr
     if (weights_[i] == 0) continue;
     double d_slope = 0;
     const double n = row.log_n - mid_n_, d = log_effective(row, r_star, &d_slope) - mid_d_;
-    const Terms t = terms(x[1] - alpha * n, x[2] - beta * d);
-    const double top = std::max(x[0], t.log_sum);
-    const double pe = std::exp(x[0] - top), above = std::exp(t.log_sum - top);
-    const double pa = above * t.share_a, pb = above * t.share_b;
-    const double sum = pe + above;
+    const double te = x[0], ta = x[1] - alpha * n, tb = x[2] - beta * d;
+    const double top = std::max({te, ta, tb});
+    const double pe = std::exp(te - top), pa = std::exp(ta - top), pb = std::exp(tb - top);
+    const double sum = pe + pa + pb;
     const double r = row.log_loss - top - std::log(sum), size = std::abs(r);
     value += weights_[i] * (size <= huber_ ? 0.5 * r * r : huber_ * (size - 0.5 * huber_));
     if (!sloped) continue;
@@ -130,8 +118,9 @@ std::vector<double> LossObjective::residuals(std::span<const double> x) const {
   for (const LossRow& row : rows_) {
     double unused = 0;
     const double d = log_effective(row, r_star, &unused) - mid_d_;
-    const Terms t = terms(x[1] - x[3] * (row.log_n - mid_n_), x[2] - x[4] * d);
-    all.push_back(row.log_loss - std::log(std::exp(x[0]) + std::exp(t.log_sum)));
+    all.push_back(row.log_loss -
+                  std::log(std::exp(x[0]) + std::exp(x[1] - x[3] * (row.log_n - mid_n_)) +
+                           std::exp(x[2] - x[4] * d)));
   }
   return all;
 }
@@ -166,7 +155,6 @@ LossLaw LossObjective::to_law(std::span<const double> x) const {
               .B = std::exp(x[2] + x[4] * mid_d_),
               .alpha = x[3],
               .beta = x[4],
-              .norm = norm_,
               .r_star = {}};
   if (with_repeats_) law.r_star = std::exp(x[5]);
   return law;

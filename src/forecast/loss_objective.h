@@ -27,9 +27,8 @@ struct LossRow {
 class LossObjective {
  public:
   /// weights: one a row, kept by reference like the rows. prior: in units of the objective.
-  /// norm: p of the law.
   LossObjective(std::span<const LossRow> rows, std::span<const double> weights, bool with_repeats,
-                double norm, double huber, double prior);
+                double huber, double prior);
 
   /// Puts log A and log B where log N and log D are 0, so that they are variables of their own.
   void take_from_zero() { mid_n_ = mid_d_ = 0; }
@@ -49,18 +48,13 @@ class LossObjective {
   std::vector<std::vector<double>> starts(std::size_t n) const;
 
  private:
-  /// Logs of the terms of N and D, their norm, and the share of each in its slope.
-  struct Terms {
-    double log_sum = 0, share_a = 0, share_b = 0;
-  };
-  Terms terms(double log_a, double log_b) const;
   std::vector<double> start_at(double alpha, double beta, double r_star) const;
   double log_effective(const LossRow& row, double r_star, double* slope) const;
 
   std::span<const LossRow> rows_;
   std::span<const double> weights_;
   bool with_repeats_;
-  double norm_, huber_, prior_;
+  double huber_, prior_;
   double mean_n_ = 0, mean_d_ = 0, least_ = 0;  // of log N and log D; the least log loss
   double mid_n_ = 0, mid_d_ = 0;                // where log A and log B are taken
 };

@@ -72,13 +72,11 @@ Found best_law(std::span<const LossRow> rows, std::span<const double> weights, F
   constexpr std::size_t kStarts = 6;
   constexpr double kFirstUnit = 1e-3;  // times `huber`: residuals of a tenth of a percent
   const bool repeats = form == Form::kRepeats;
-  const LossObjective first(rows, weights, repeats, options.norm, options.huber,
-                            kFirstUnit * options.huber);
+  const LossObjective first(rows, weights, repeats, options.huber, kFirstUnit * options.huber);
   const Found rough = search(first, kStarts);
   const double scale = likelihood_unit(rough.residuals, options.huber, first.size());
   if (unit != nullptr) *unit = scale;
-  const LossObjective second(rows, weights, repeats, options.norm, options.huber,
-                             options.prior * scale);
+  const LossObjective second(rows, weights, repeats, options.huber, options.prior * scale);
   return search(second, kStarts, std::span(&rough.x, 1));
 }
 

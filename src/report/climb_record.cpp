@@ -67,7 +67,6 @@ std::optional<forecast::LossLaw> law_of(const json& document) {
                            .B = *B,
                            .alpha = *alpha,
                            .beta = *beta,
-                           .norm = size_at(document, {"fit", "norm"}, 1).value_or(1),
                            .r_star = size_at(document, {"fit", "r_star"}, 1e-3)};
 }
 

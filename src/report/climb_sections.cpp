@@ -35,8 +35,7 @@ and the interval predicted for the next rung; the numbers are in the table of ru
 std::string_view shape_section() {
   return R"(<h2>How large, and for how long</h2>
 <p>The same compute trains a large model on few tokens or a small one on many. Both sides of the
-choice, with the lines of one law: what is above E is what too few parameters cost,
-A/N<sup>&alpha;</sup>, and what too few tokens cost, B/D<sup>&beta;</sup>, together.</p>
+choice, with the lines of one law, L(N, D) = E + A/N<sup>&alpha;</sup> + B/D<sup>&beta;</sup>.</p>
 <div class="pair">
 <figure><h3>Equal compute, other sizes</h3><figcaption>Each curve spends one amount of compute; its
 lowest point (&#9671;) is the best size for it.</figcaption>
@@ -79,12 +78,6 @@ std::string law_table(const json& document) {
     rows +=
         fmt::format("<tr><td>{}</td><td>{:.4g}</td><td>{}</td><td class=\"words\">{}</td></tr>\n",
                     row.name, *value, interval_cell(document, row.key), row.words);
-  }
-  if (const auto norm = size_at(document, {"fit", "norm"}, 1); norm && *norm > 1) {
-    rows += fmt::format(
-        "<tr><td>p</td><td>{:.4g}</td><td>given</td><td class=\"words\">The two costs together are "
-        "(a<sup>p</sup> + b<sup>p</sup>)<sup>1/p</sup>: less than their sum</td></tr>\n",
-        *norm);
   }
   if (const auto r_star = size_at(document, {"fit", "r_star"})) {
     rows += fmt::format(
