@@ -203,7 +203,7 @@ TEST(Climb, StopsEndInTheSameForecast) {
 TEST(Climb, ADivergedRungIsLeftOutAndSaid) {
   const TempDir dir;
   LawTrainer trainer;
-  trainer.diverges = "d3w160";
+  trainer.diverges = "d4w128";
   base::ThreadPool threads(2);
   Silent silent;
   const auto record = climb(base::Env::posix(), threads, trainer, options_in(dir.path()), silent);
