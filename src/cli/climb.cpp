@@ -102,7 +102,7 @@ class Announcer : public climb::Listener {
                     resumed ? "; goes on where it was" : "");
     if (ladder.flops < kShortFlops) {
       verbs_.log.info(
-          "note     a ladder below {} FLOPs is a short one: such forecasts were 0.2 to 2 % off on "
+          "note     a ladder below {} FLOPs is a short one: such forecasts were 0.1 to 2 % off on "
           "prose, and far off on code",
           base::count_text(kShortFlops));
     }
