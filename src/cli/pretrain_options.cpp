@@ -60,6 +60,16 @@ Status check(const PretrainArguments& a) {
     BELAY_RETURN_IF_ERROR(check_range("--rope-theta", a.rope_theta, 1.0, 1e12));
   }
   BELAY_RETURN_IF_ERROR(check_known("--family", a.family, {"qwen3", "llama"}));
+  if (!a.init_attention.empty()) {
+    BELAY_RETURN_IF_ERROR(
+        check_known("--init-attention", a.init_attention, {"induction", "random"}));
+  }
+  if (a.init_attention == "induction" && a.family != "qwen3") {
+    return base::invalid_argument({.where = "--init-attention",
+                                   .what = "needs the norms of queries and keys",
+                                   .seen = "induction with --family " + a.family,
+                                   .allowed = "--family qwen3"});
+  }
   return check_known("--optimizer", a.optimizer, {"adamw", "muon"});
 }
 
@@ -71,7 +81,8 @@ Status check_from(const PretrainArguments& a) {
                                     {"--width", a.width != usual.width},
                                     {"--family", a.family != usual.family},
                                     {"--rope-theta", a.rope_theta != usual.rope_theta},
-                                    {"--init-std", a.init_std != usual.init_std}}) {
+                                    {"--init-std", a.init_std != usual.init_std},
+                                    {"--init-attention", !a.init_attention.empty()}}) {
     if (!given) continue;
     return base::invalid_argument(
         {.where = name, .what = "does not go with --from, whose model has its own"});
@@ -154,6 +165,9 @@ void add_options(Verb verb, PretrainArguments& a) {
   add("--init-std", a.init_std,
       "Standard deviation of new matrices; of those that write to the residual, over sqrt(2 "
       "layers)");
+  add("--init-attention", a.init_attention,
+      "induction: heads of the first two layers begin by copying from the context; random: as "
+      "drawn; induction for qwen3 when absent");
   add("--warmup", a.warmup, "Steps in which the learning rate rises");
   add("--schedule", a.schedule, "How it falls: linear, cosine, or wsd, which stays, then falls");
   add("--decay-share", a.decay_share, "Of the run, in which wsd falls");
@@ -165,6 +179,12 @@ void add_options(Verb verb, PretrainArguments& a) {
       "end");
   add("--checkpoint-steps", a.checkpoint_steps,
       "A checkpoint after every so many steps too; 0: no");
+}
+
+model::FirstAttention first_attention(const PretrainArguments& a) {
+  const bool induction =
+      a.init_attention.empty() ? a.family == "qwen3" : a.init_attention == "induction";
+  return induction ? model::FirstAttention::kInduction : model::FirstAttention::kRandom;
 }
 
 Result<train::PretrainOptions> resolve(const PretrainArguments& a) {

@@ -129,6 +129,7 @@ ordered_json identity_of(const PretrainArguments& a, const train::PretrainOption
             {"family", a.family},
             {"rope_theta", a.rope_theta > 0 ? a.rope_theta : train::dial_rope_theta(a.context)},
             {"init_std", a.init_std},
+            {"init_induction", first_attention(a) == model::FirstAttention::kInduction},
             {"context", a.context},
             {"seed", a.seed},
             {"batch_tokens", o.batch_tokens},

@@ -67,7 +67,7 @@ Status PretrainSession::make_model(bool resume) {
 Status PretrainSession::first_weights() {
   checkpoints_.emplace(verbs_.env, arguments_.out, identity());
   if (arguments_.from.empty()) {
-    model_->initialize(compute_.ctx, arguments_.seed);
+    model_->initialize(compute_.ctx, arguments_.seed, first_attention(arguments_));
     return {};
   }
   BELAY_ASSIGN_OR_RETURN(const model::LoadedModel loaded,

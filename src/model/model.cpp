@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/rng.h"
 #include "base/status.h"
 #include "ops/matmul.h"
 
@@ -119,28 +118,6 @@ Model::Model(const ModelConfig& config, DType compute, bool trained, const Store
                                static_cast<double>(r.original_max_position)};
   }
   rope_ = ops::rope_table(max_positions, config.head_dim, config.rope_theta, scaling);
-}
-
-void Model::initialize(base::Context& ctx, std::uint64_t seed) {
-  for (std::size_t i = 0; i < table_.size(); ++i) {
-    const WeightSpec& w = table_[i];
-    float* p = master(i).f32();
-    const std::int64_t n = w.shape.count();
-    const base::Rng rng(seed, base::Purpose::kInit, i);
-    ops::for_chunks(ctx, n, 4096, [&](std::int64_t begin, std::int64_t end, int) {
-      for (std::int64_t k = begin; k < end; ++k) {
-        switch (w.init) {
-          case Init::kNormal:
-          case Init::kResidualNormal:
-            p[k] = static_cast<float>(w.init_std) * rng.normal(static_cast<std::uint64_t>(k));
-            break;
-          case Init::kOnes: p[k] = 1; break;
-          case Init::kZeros: p[k] = 0; break;
-        }
-      }
-    });
-  }
-  pack(ctx);
 }
 
 void Model::load(base::Context& ctx, const std::vector<std::vector<float>>& weights) {

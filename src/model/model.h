@@ -31,6 +31,10 @@ using StoredTypes = std::vector<tensor::DType>;
 /// Of a model for inference; master: of the vectors.
 ModelBytes model_bytes(const ModelConfig& config, tensor::DType compute, const StoredTypes& stored);
 
+/// How attention begins: as drawn, or with heads that copy from the context (model/initialize.cpp),
+/// for models that normalize queries and keys.
+enum class FirstAttention : std::uint8_t { kRandom, kInduction };
+
 class Model {
  public:
   /// compute: F32 or BF16. trained: gradients and the operands of backward are held too.
@@ -41,7 +45,8 @@ class Model {
         std::int64_t max_positions);
 
   /// Fills the masters from the table's initialisation, then packs.
-  void initialize(base::Context& ctx, std::uint64_t seed);
+  void initialize(base::Context& ctx, std::uint64_t seed,
+                  FirstAttention first = FirstAttention::kRandom);
   /// Takes masters in table order (sizes must match), then packs.
   void load(base::Context& ctx, const std::vector<std::vector<float>>& weights);
   /// For inference: takes all weights from where they are stored, a panel of rows at a time.
