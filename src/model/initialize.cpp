@@ -13,7 +13,7 @@ constexpr double kEmbeddingMean = 0.5;  // of an embedding's elements, over thei
 constexpr double kPreviousToken = 4;    // the constant part of a query or key, over the drawn part
 constexpr double kMatch = 4;            // queries and keys that match, over drawn ones
 constexpr double kCopy = 1;             // what an induction head writes, over what it reads
-constexpr std::int64_t kMostHeads = 2;  // of each kind
+constexpr std::int64_t kMostHeads = 2;  // of each kind; of a layer's heads at most half
 
 void draw(base::Context& ctx, const WeightSpec& w, const base::Rng& rng, float* p) {
   const auto std = static_cast<float>(w.init_std);
@@ -59,6 +59,8 @@ class Induction {
   explicit Induction(const Model& model) : model_(model), c_(model.config()) {}
 
   void write(base::Context& ctx) {
+    const std::int64_t heads = std::min(kMostHeads, c_.n_kv_heads / 2);
+    if (heads == 0) return;
     const double std = c_.initializer_range;
     add(ctx, model_.master(index(Role::kEmbedding, -1)), kEmbeddingMean * std);
     for (std::int64_t layer = 0; layer < c_.n_layers; ++layer) {
@@ -66,7 +68,7 @@ class Induction {
       remove_row_means(ctx, model_.master(index(Role::kGateUp, layer)));
     }
     const std::int64_t group = c_.n_heads / c_.n_kv_heads;
-    for (std::int64_t kv = 0; kv < std::min(kMostHeads, c_.n_kv_heads); ++kv) {
+    for (std::int64_t kv = 0; kv < heads; ++kv) {
       look_at_previous(kv * group, kv);
       if (c_.n_layers < 2) continue;
       match_previous(kv * group, kv);

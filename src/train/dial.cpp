@@ -8,7 +8,7 @@
 namespace belay::train {
 namespace {
 
-constexpr std::int64_t kHeadDim = 64;
+constexpr std::int64_t kHeadDim = 64, kLeastHeads = 2;
 constexpr std::int64_t kBatchTokens = 1024;
 constexpr double kContextOverTheta = 4, kLeastTheta = 32;
 // Muon's peak is kMuonLr * (N / 1e6)^-kMuonFall at kBatchTokens a step.
@@ -30,7 +30,7 @@ model::ModelConfig config_of_depth(std::int64_t depth, std::int64_t vocab_size,
   config.hidden_size = width;
   config.ffn_size = ops::round_up((8 * config.hidden_size + 2) / 3, 64);
   config.head_dim = kHeadDim;
-  config.n_heads = config.n_kv_heads = ops::ceil_div(width, kHeadDim);
+  config.n_heads = config.n_kv_heads = std::max(kLeastHeads, ops::ceil_div(width, kHeadDim));
   config.max_position = context;
   config.rope_theta = dial_rope_theta(context);
   return config;
