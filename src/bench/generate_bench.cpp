@@ -75,15 +75,17 @@ double matrix_weights(const model::Model& model) {
 GenerateResult bench_generate(base::Context& ctx, base::Env& env, const model::Model& model,
                               const GenerateBenchOptions& o) {
   GenerateResult r;
-  ProductRate products(model.compute(), ctx.threads.size(), o.roofline);
-  r.onednn_version = products.version();
-  products.sample();
-  r.read_bandwidth = read_bandwidth(ctx, kBandwidthBytes);
   const infer::EngineOptions options = engine_options(o);
   const infer::EngineBytes bytes = infer::engine_bytes(ctx, model, options);
   r.planned_bytes = model.product_bytes() + bytes.pages + bytes.activations;
   infer::Engine engine(ctx, model, options);
   run_once(engine, o, 0);
+  // Before the yardsticks, whose operands take more than a small model.
+  r.peak_rss_bytes = static_cast<std::int64_t>(env.peak_rss_bytes());
+  ProductRate products(model.compute(), ctx.threads.size(), o.roofline);
+  r.onednn_version = products.version();
+  products.sample();
+  r.read_bandwidth = read_bandwidth(ctx, kBandwidthBytes);
   const bool prefill = o.kind == GenerateKind::kPrefill;
   const double n_tokens = static_cast<double>(o.rows * (prefill ? o.prompt : o.tokens - 1));
   std::vector<double> rates, seconds;
@@ -108,7 +110,6 @@ GenerateResult bench_generate(base::Context& ctx, base::Env& env, const model::M
   r.weight_bytes = static_cast<double>(model.product_bytes());
   r.cache_bytes = seen * static_cast<double>(o.rows) / ops::kPageTokens *
                   static_cast<double>(model::KvPages::page_bytes(c, model.compute(), o.kv_bits));
-  r.peak_rss_bytes = static_cast<std::int64_t>(env.peak_rss_bytes());
   return r;
 }
 

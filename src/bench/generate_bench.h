@@ -38,8 +38,9 @@ struct GenerateResult {
   double read_bandwidth = 0;   // bytes a second; the best of samples before and after
   std::optional<double> product_flops;
   std::string onednn_version;
-  std::int64_t planned_bytes = 0, peak_rss_bytes = 0;
-  double seconds_per_step = 0;  // decode: of all texts' next tokens
+  std::int64_t planned_bytes = 0;
+  std::int64_t peak_rss_bytes = 0;  // of the process, before the yardsticks take theirs
+  double seconds_per_step = 0;      // decode: of all texts' next tokens
 };
 
 GenerateResult bench_generate(base::Context& ctx, base::Env& env, const model::Model& model,
