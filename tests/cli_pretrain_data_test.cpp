@@ -74,6 +74,28 @@ TEST_F(CliPretrainData, ValidatesAndSamplesAlongTheWay) {
   EXPECT_TRUE(std::filesystem::exists(run + "/model/tokenizer.json"));
 }
 
+TEST_F(CliPretrainData, AttentionBeginsAsAskedFor) {
+  const auto first_loss = [&](const std::string& name, const std::string& options) {
+    const std::string run = dir_.file(name);
+    const Outcome seen = pretrain("--depth 2 --steps 1 --out " + run + " " + options);
+    EXPECT_EQ(seen.code, 0) << seen.err;
+    return metrics_of(run).front()["loss"].get<double>();
+  };
+  const double usual = first_loss("usual", "");
+  EXPECT_EQ(usual, first_loss("induction", "--init-attention induction"));
+  EXPECT_NE(usual, first_loss("random", "--init-attention random"));
+  EXPECT_EQ(first_loss("llama", "--family llama"),
+            first_loss("llama_random", "--family llama --init-attention random"));
+
+  const auto refused = [&](const std::string& options, const std::string& message) {
+    const Outcome outcome = pretrain("--steps 1 --out " + dir_.file("no") + " " + options);
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_THAT(outcome.err, HasSubstr(message));
+  };
+  refused("--family llama --init-attention induction", "needs the norms of queries and keys");
+  refused("--init-attention none", "--init-attention");
+}
+
 TEST_F(CliPretrainData, GoesOnFromAModel) {
   const std::string first = dir_.file("first"), second = dir_.file("second");
   ASSERT_EQ(pretrain("--depth 1 --steps 60 --out " + first).code, 0);
@@ -93,6 +115,7 @@ TEST_F(CliPretrainData, GoesOnFromAModel) {
     EXPECT_THAT(outcome.err, HasSubstr(message));
   };
   refused(first + "/model --depth 2", 2, "--depth: does not go with --from");
+  refused(first + "/model --init-attention random", 2, "--init-attention: does not go with --from");
   refused(first + "/model --context 32", 1, "has another tokenizer than the data");
   refused(first + "/model --context 64 --data " + dir_.file("shards"), 1, "has fewer positions");
   refused(dir_.file("none"), 1, "none");
