@@ -1,5 +1,6 @@
 // First weights: the draws of the weight table and, on top of them where it is asked for, an
 // attention that copies from the context before anything is learned.
+#include <algorithm>
 #include <cmath>
 
 #include "base/rng.h"
@@ -115,8 +116,8 @@ class Induction {
   }
 
   /// A query is the token as layer 0 reads it, a key is what layer 0 wrote, read back: their
-  /// product is large where the token before is the present one. Only in the slow half of the
-  /// rotary pairs, which turn little between the two.
+  /// product is large where the token before is the present one. Only in the slowest
+  /// quarter of the rotary pairs, which turn least between the two.
   void match_previous(std::int64_t head, std::int64_t kv) const {
     const std::int64_t half = c_.head_dim / 2;
     const double key_scale =
