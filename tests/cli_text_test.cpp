@@ -145,7 +145,10 @@ TEST(CliPlan, SaysWhatARunTakesAndWritesNothing) {
   EXPECT_EQ(plan["steps"], 5000);
   EXPECT_EQ(plan["tokens"], 5000 * 256);
   EXPECT_NEAR(plan["price"].get<double>(), plan["seconds"].get<double>() / 100, 1e-9);
-  EXPECT_GT(plan["tokens_per_second"].get<double>(), 1000);
+  // The machine's speed, whatever it is: a sanitizer's build beside other work has made 780.
+  const double seconds = plan["seconds"].get<double>();
+  EXPECT_GT(seconds, 0);
+  EXPECT_NEAR(plan["tokens_per_second"].get<double>() * seconds, 5000 * 256, 1e-3);
   EXPECT_GT(plan["memory_bytes"], plan["state_bytes"]);
   EXPECT_THAT(belay(ask).out,
               AllOf(HasSubstr("\nmemory "), HasSubstr("\ntime "), HasSubstr("\ndisk ")));
