@@ -10,7 +10,7 @@ namespace {
 using base::Result;
 using base::Status;
 
-constexpr std::int64_t kWidthMultiple = 32;
+constexpr std::int64_t kWidthMultiple = 16;
 
 Status check_multiple(std::string_view name, std::int64_t value, std::int64_t of,
                       std::string_view of_name) {
@@ -34,7 +34,7 @@ Status check_known(std::string_view name, const std::string& value,
 Status check(const PretrainArguments& a) {
   BELAY_RETURN_IF_ERROR(check_range("--depth", a.depth, 1, 128));
   BELAY_RETURN_IF_ERROR(check_range("--width", a.width, 0, 64 * 128));
-  BELAY_RETURN_IF_ERROR(check_multiple("--width", a.width, kWidthMultiple, "32"));
+  BELAY_RETURN_IF_ERROR(check_multiple("--width", a.width, kWidthMultiple, "16"));
   BELAY_RETURN_IF_ERROR(check_range("--context", a.context, 2, 1 << 16));
   BELAY_RETURN_IF_ERROR(check_range("--batch-tokens", a.batch_tokens, 0, 1 << 24));
   BELAY_RETURN_IF_ERROR(check_range("--micro-tokens", a.micro_tokens, 0, 1 << 20));
@@ -121,7 +121,7 @@ void add_plan_options(Verb verb, PretrainArguments& a) {
       .type("DIR");
   add("--depth", a.depth,
       "The dial: layers; width (64 times as much), heads, batch, learning rates and length follow");
-  add("--width", a.width, "Another width, a multiple of 32; 0: 64 times the depth");
+  add("--width", a.width, "Another width, a multiple of 16; 0: 64 times the depth");
   add("--family", a.family, "qwen3, which normalizes each head's queries and keys, or llama");
   add("--context", a.context, "Tokens of a row");
   add("--rope-theta", a.rope_theta,

@@ -165,7 +165,7 @@ base::Status too_short(const LadderOptions& o, const Ladder& ladder, double most
 
 const std::vector<Shape>& shapes() {
   static const std::vector<Shape> kShapes = {
-      {4, 32},   {4, 64},   {4, 96},   {4, 128},   {4, 160},   {4, 192},  {4, 224},
+      {4, 64},   {4, 80},   {4, 96},   {4, 128},   {4, 160},   {4, 192},  {4, 224},
       {4, 256},  {5, 288},  {5, 320},  {6, 384},   {7, 448},   {8, 512},  {9, 576},
       {10, 640}, {12, 768}, {14, 896}, {16, 1024}, {20, 1280}, {24, 1536}};
   return kShapes;

@@ -244,12 +244,15 @@ class OuterBlock {
 
   /// dw (+)= the product of this block.
   void multiply(base::Context& ctx, bool add) const {
-    const Index chunks = ceil_div(p_.n, kOuterChunk), panels = ceil_div(p_.k, how_.columns);
-    const Index groups = std::min(panels, ceil_div(kOuterTasks * ctx.threads.size(), chunks));
+    const Index n_tasks = kOuterTasks * ctx.threads.size();
+    // Few columns of dy: short chunks rather than groups of panels, each of which packs them again.
+    const Index chunk = p_.n < kOuterChunk * n_tasks ? kOuterChunk / 2 : kOuterChunk;
+    const Index chunks = ceil_div(p_.n, chunk), panels = ceil_div(p_.k, how_.columns);
+    const Index groups = std::min(panels, ceil_div(n_tasks, chunks));
     const Index group = ceil_div(panels, groups);
     ctx.threads.parallel(chunks * ceil_div(panels, group), [&](std::int64_t task, int worker) {
-      const Index first = task / chunks * group;
-      run(task % chunks * kOuterChunk, first, std::min(panels, first + group),
+      const Index first = task / chunks * group, row = task % chunks * chunk;
+      run(row, std::min(chunk, p_.n - row), first, std::min(panels, first + group),
           tiles_ + worker * words_ * kOuterChunk, add);
     });
   }
@@ -257,11 +260,10 @@ class OuterBlock {
  private:
   Word* panel(Index i) const { return x_ + i * words_ * how_.columns; }
 
-  /// Columns [row, row + kOuterChunk) of dy by panels [first, last) of x.
-  void run(Index row, Index first, Index last, Word* tiles, bool add) const {
+  /// Columns [row, row + m) of dy by panels [first, last) of x.
+  void run(Index row, Index m, Index first, Index last, Word* tiles, bool add) const {
     const bool bf16 = p_.x.dtype == DType::kBF16;
-    const Index m = std::min(kOuterChunk, p_.n - row), tile = words_ * how_.rows;
-    const Index from = row_ * p_.ld_dy + row;
+    const Index tile = words_ * how_.rows, from = row_ * p_.ld_dy + row;
     if (bf16) {
       kern_.pack_tiles_bf16(tiles, tile, halves(p_.dy, from), p_.ld_dy, rows_, m);
     } else {

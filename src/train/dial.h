@@ -10,7 +10,7 @@
 
 namespace belay::train {
 
-/// The shape of a model of this depth: Qwen3, `width` wide (a multiple of 32; 0: 64 * depth), a
+/// The shape of a model of this depth: Qwen3, `width` wide (a multiple of 16; 0: 64 * depth), a
 /// head of 64 for each 64 of the width or part of them but two at least, a feed-forward part of 8/3
 /// of the width (rounded up to 64), and rotary positions of dial_rope_theta(context).
 model::ModelConfig config_of_depth(std::int64_t depth, std::int64_t vocab_size,

@@ -319,10 +319,8 @@ void pack_tiles(Word* dst, Index stride, const typename Source::Element* src, In
     for (Index i = row; i < k && i < row + kRows; i += Source::kPair, to += kOuterRows) {
       const auto* p = src + i * ld + c;
       const auto* q = Source::kPair == 2 && i + 1 < k ? p + ld : nullptr;
-      Word both[16];
-      store_w(both, Source::down(p, q, n - c));
-      __builtin_memcpy(to, both, 8 * sizeof(Word));
-      if (n - c > 8) __builtin_memcpy(to + stride, both + 8, 8 * sizeof(Word));
+      Word none[kOuterRows];  // of a tile that is not there
+      store_w_apart(to, n - c > kOuterRows ? to + stride : none, Source::down(p, q, n - c));
     }
   });
 }

@@ -129,6 +129,11 @@ BELAY_INLINE void store_w(std::uint32_t* p, Word16 w) {
   _mm256_storeu_si256(q, w.a);
   _mm256_storeu_si256(q + 1, w.b);
 }
+/// The first eight words to p, the others to q.
+BELAY_INLINE void store_w_apart(std::uint32_t* p, std::uint32_t* q, Word16 w) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), w.a);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), w.b);
+}
 BELAY_INLINE Word16 set1_w(std::uint32_t x) {
   const __m256i v = _mm256_set1_epi32(static_cast<int>(x));
   return {v, v};

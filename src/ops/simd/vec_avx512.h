@@ -87,6 +87,11 @@ BELAY_INLINE Word16 load_w_n(const std::uint32_t* p, std::ptrdiff_t n) {
   return _mm512_maskz_loadu_epi32(first(n), p);
 }
 BELAY_INLINE void store_w(std::uint32_t* p, Word16 v) { _mm512_storeu_si512(p, v); }
+/// The first eight words to p, the others to q.
+BELAY_INLINE void store_w_apart(std::uint32_t* p, std::uint32_t* q, Word16 v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_castsi512_si256(v));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), _mm512_extracti64x4_epi64(v, 1));
+}
 BELAY_INLINE Word16 set1_w(std::uint32_t x) { return _mm512_set1_epi32(static_cast<int>(x)); }
 BELAY_INLINE F32x16 as_floats(Word16 w) { return _mm512_castsi512_ps(w); }
 BELAY_INLINE Word16 as_words(F32x16 v) { return _mm512_castps_si512(v); }

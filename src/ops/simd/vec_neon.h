@@ -148,6 +148,13 @@ BELAY_INLINE void store_w(std::uint32_t* p, Word16 w) {
   vst1q_u32(p + 8, w.v[2]);
   vst1q_u32(p + 12, w.v[3]);
 }
+/// The first eight words to p, the others to q.
+BELAY_INLINE void store_w_apart(std::uint32_t* p, std::uint32_t* q, Word16 w) {
+  vst1q_u32(p, w.v[0]);
+  vst1q_u32(p + 4, w.v[1]);
+  vst1q_u32(q, w.v[2]);
+  vst1q_u32(q + 4, w.v[3]);
+}
 BELAY_INLINE Word16 set1_w(std::uint32_t x) {
   const uint32x4_t v = vdupq_n_u32(x);
   return {{v, v, v, v}};

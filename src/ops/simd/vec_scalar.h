@@ -123,6 +123,10 @@ BELAY_INLINE Word16 load_w_n(const std::uint32_t* p, std::ptrdiff_t n) {
   return r;
 }
 BELAY_INLINE void store_w(std::uint32_t* p, Word16 w) { BELAY_EACH p[i] = w.v[i]; }
+/// The first eight words to p, the others to q.
+BELAY_INLINE void store_w_apart(std::uint32_t* p, std::uint32_t* q, Word16 w) {
+  BELAY_EACH(i < 8 ? p[i] : q[i - 8]) = w.v[i];
+}
 BELAY_INLINE Word16 set1_w(std::uint32_t x) {
   Word16 r;
   BELAY_EACH r.v[i] = x;
