@@ -134,6 +134,9 @@ foreach(line IN LISTS lines)
   if(BELAY_PCH)
     target_precompile_headers(${library} REUSE_FROM belay_pch)
   endif()
+  # Eight sources at a time: what they share (JSON, fmt) is read and instantiated once. So names without a
+  # namespace of their own are unique in a folder.
+  set_target_properties(${library} PROPERTIES UNITY_BUILD ${BELAY_UNITY} UNITY_BUILD_BATCH_SIZE 8)
   list(APPEND this_floor ${library})
   list(APPEND BELAY_LIBRARY_FILES $<TARGET_FILE:${library}>)
   target_link_libraries(belay_all INTERFACE ${library})

@@ -174,14 +174,14 @@ TEST(ForecastLoss, RepeatedTokensCountForLessWhereTheyDo) {
   repeats.r_star = 5;
   const auto fit = fit_loss(threads, ladder(repeats, 0.002, 4, 2e7), {.n_resamples = 40});
   ASSERT_TRUE(fit.ok()) << fit.status().message();
-  EXPECT_EQ(fit->form, Form::kRepeats);
+  EXPECT_EQ(fit->form, LossForm::kRepeats);
   ASSERT_EQ(fit->forms.size(), 2u);
   EXPECT_LT(fit->forms[0].error, fit->forms[1].error);
   EXPECT_NEAR(std::log(*fit->law.r_star / 5), 0, 0.5);
   // And where they count like new ones, the plain form is as good, or R* is large.
   const auto plain = fit_loss(threads, ladder(kLaw, 0.002, 4, 2e7), {.n_resamples = 40});
   ASSERT_TRUE(plain.ok());
-  EXPECT_TRUE(plain->form == Form::kPlain || *plain->law.r_star > 20);
+  EXPECT_TRUE(plain->form == LossForm::kPlain || *plain->law.r_star > 20);
   // Nothing repeats: nothing is to be chosen.
   EXPECT_TRUE(fit_loss(threads, ladder(kLaw, 0.002, 4), {.n_resamples = 0})->forms.empty());
 }
@@ -250,7 +250,7 @@ TEST(ForecastLoss, IsoflopFindsTheOptimumOfALaw) {
 struct Tally {
   double n = 0, within50 = 0, within80 = 0, within95 = 0;
   int series = 0, beats_line = 0, beats_no_change = 0;
-  void add(const Backtest& b) {
+  void add(const LossBacktest& b) {
     ++series;
     beats_line += b.law.crps < b.line.crps ? 1 : 0;
     beats_no_change += b.law.crps < b.no_change.crps ? 1 : 0;
@@ -311,7 +311,7 @@ TEST(ForecastLoss, LeavesOutWhatDivergedAndSaysSo) {
 TEST(ForecastLoss, RefusesPointsThatHoldNoLaw) {
   base::ThreadPool threads(1);
   const std::vector<LossPoint> good = ladder(kLaw, 0.01, 1);
-  const auto message = [&](std::vector<LossPoint> points, const FitOptions& options = {}) {
+  const auto message = [&](std::vector<LossPoint> points, const LossFitOptions& options = {}) {
     const auto fit = fit_loss(threads, points, options);
     return fit.ok() ? std::string("accepted") : fit.status().message();
   };

@@ -10,10 +10,10 @@
 
 #include "base/rng.h"
 #include "forecast/abilities.h"
-#include "forecast/backtest.h"
 #include "forecast/dates.h"
 #include "forecast/series.h"
 #include "forecast/trend.h"
+#include "forecast/trend_backtest.h"
 #include "store/csv.h"
 
 namespace belay::forecast {
@@ -46,7 +46,7 @@ std::vector<Point> curve(std::size_t n, double noise, std::uint64_t seed, F f) {
 
 double doubling_days(const std::string& from) {
   const auto series = read_series(data("metr_horizons_1_1.csv"), {.from = from});
-  const auto fit = TrendFit::fit(series->points, {Form::kExponential, {}});
+  const auto fit = TrendFit::fit(series->points, {TrendForm::kExponential, {}});
   return std::numbers::ln2 / fit->best_slope() * kDaysPerYear;
 }
 
@@ -70,7 +70,7 @@ TEST(Trend, MetrsDoublingTimes) {  // published with version 1.1: 188.657 and 12
 
 TEST(Trend, FormsFindTheirOwnCurves) {
   const auto exponential = curve(12, 0, 0, [](double x) { return 3 * std::exp2(x / 0.5); });
-  auto fit = TrendFit::fit(exponential, {Form::kExponential, {}});
+  auto fit = TrendFit::fit(exponential, {TrendForm::kExponential, {}});
   EXPECT_NEAR(std::numbers::ln2 / fit->best_slope(), 0.5, 1e-9);
   EXPECT_NEAR(fit->value_at(4).median(), 3 * std::exp2(8.0), 1e-3);
   EXPECT_NEAR(spread_of(fit->reach(3 * std::exp2(10.0))).median, 5, 1e-6);
@@ -78,19 +78,19 @@ TEST(Trend, FormsFindTheirOwnCurves) {
 
   const auto logistic =
       curve(30, 0.01, 1, [](double x) { return 40 / (1 + std::exp(-1.5 * (x - 4))); });
-  fit = TrendFit::fit(logistic, {Form::kLogistic, {}});
+  fit = TrendFit::fit(logistic, {TrendForm::kLogistic, {}});
   EXPECT_NEAR(spread_of(fit->fourth()).median, 40, 2);
   EXPECT_NEAR(fit->value_at(10).median(), 40, 2);
   EXPECT_EQ(spread_of(fit->reach(60)).median, HUGE_VAL);
 
   const auto hyperbolic = curve(24, 0.02, 2, [](double x) { return 5 / std::pow(8 - x, 2.0); });
-  fit = TrendFit::fit(hyperbolic, {Form::kHyperbolic, {}});
+  fit = TrendFit::fit(hyperbolic, {TrendForm::kHyperbolic, {}});
   EXPECT_NEAR(spread_of(fit->fourth()).median, 8, 0.8);
   EXPECT_NEAR(fit->curve_at(3), 5 / std::pow(8 - 3.0, 2.0), 0.01);
 
   const auto scores =
       curve(20, 0, 0, [](double x) { return 100 / (1 + std::exp(-0.7 * (x - 2))); });
-  fit = TrendFit::fit(scores, {Form::kLogistic, 100});
+  fit = TrendFit::fit(scores, {TrendForm::kLogistic, 100});
   EXPECT_NEAR(fit->best_slope(), 0.7, 1e-9);
   EXPECT_NEAR(spread_of(fit->reach(99)).median, 2 + std::log(99.0) / 0.7, 1e-5);
 }
@@ -104,7 +104,7 @@ double coverage(std::size_t n) {
                         [](double x) { return std::exp(x); });
     const Point last = points.back();
     points.resize(n);
-    const auto fit = TrendFit::fit(points, {Form::kExponential, {}},
+    const auto fit = TrendFit::fit(points, {TrendForm::kExponential, {}},
                                    {.n_draws = 800, .seed = static_cast<std::uint64_t>(s)});
     const auto interval = fit->value_at(last.x).interval(0.8);
     inside += last.y >= interval.low && last.y <= interval.high;
@@ -125,7 +125,7 @@ TEST(Trend, SlopeIntervalIsStudentsT) {
   std::vector<Point> points;
   const double rest[] = {0.1, -0.1, -0.1, 0.1};
   for (int i = 0; i < 4; ++i) points.push_back({i / 1.0, std::exp(i + rest[i])});
-  const auto fit = TrendFit::fit(points, {Form::kExponential, {}}, {.n_draws = 100000});
+  const auto fit = TrendFit::fit(points, {TrendForm::kExponential, {}}, {.n_draws = 100000});
   const auto spread = spread_of(fit->slopes());
   const double half = 4.3027 * std::sqrt(0.04 / 2 / 5);
   EXPECT_NEAR(fit->best_slope(), 1, 1e-9);
@@ -137,12 +137,12 @@ TEST(Trend, RefusesWhatIsNoTrend) {
   const auto refused = [](std::vector<Point> points, const Shape& shape) {
     return TrendFit::fit(points, shape).status().message();
   };
-  const Shape exponential{Form::kExponential, {}};
+  const Shape exponential{TrendForm::kExponential, {}};
   EXPECT_NE(refused({{0, 1}, {1, 2}}, exponential).find("more points"), std::string::npos);
   EXPECT_NE(refused({{0, 2}, {1, 2}, {2, 2}}, exponential).find("equal"), std::string::npos);
   EXPECT_NE(refused({{1, 2}, {1, 3}, {1, 4}}, exponential).find("one place"), std::string::npos);
   EXPECT_NE(refused({{0, -1}, {1, 2}, {2, 3}}, exponential).find("logarithm"), std::string::npos);
-  EXPECT_NE(refused({{0, 1}, {1, 2}, {2, 3}}, {Form::kLogistic, 3}).find("ceiling"),
+  EXPECT_NE(refused({{0, 1}, {1, 2}, {2, 3}}, {TrendForm::kLogistic, 3}).find("ceiling"),
             std::string::npos);
 }
 
@@ -150,9 +150,9 @@ TEST(Trend, ChoosesTheFormThatPredictedThePast) {
   const auto saturating =
       curve(40, 0.03, 5, [](double x) { return 20 / (1 + std::exp(-1.2 * (x - 4))); });
   const auto trend = fit_trend(saturating, {.horizon = 2});
-  EXPECT_EQ(trend->fit.shape().form, Form::kLogistic) << trend->why;
+  EXPECT_EQ(trend->fit.shape().form, TrendForm::kLogistic) << trend->why;
   const auto growing = curve(40, 0.2, 6, [](double x) { return std::exp(x); });
-  EXPECT_EQ(fit_trend(growing, {.horizon = 2})->fit.shape().form, Form::kExponential);
+  EXPECT_EQ(fit_trend(growing, {.horizon = 2})->fit.shape().form, TrendForm::kExponential);
   EXPECT_TRUE(fit_trend(growing, {.horizon = 2})->test()->scores.lost_to().empty());
 }
 
@@ -202,7 +202,7 @@ TEST(Trend, SweBenchVerified) {
   const auto lost = trend->test()->scores.lost_to();
   EXPECT_EQ(lost, std::vector<std::string>{"straight line"});
   // With the known ceiling alone 90 % were due within a year, which shows what the form decides.
-  const auto full = fit_trend(series->points, {.form = Form::kLogistic, .ceiling = 100});
+  const auto full = fit_trend(series->points, {.form = TrendForm::kLogistic, .ceiling = 100});
   const Spread when = full->reach(90);
   EXPECT_GE(when.intervals[2].low, series->points.back().x);
   EXPECT_NEAR(when.median, years_of_days(*parse_date("2025-12-23")), 0.1);

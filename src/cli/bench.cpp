@@ -21,7 +21,7 @@ namespace {
 
 constexpr int kMostSteps = 100000;
 
-struct Options {
+struct BenchArguments {
   std::string shape = "S", optimizer = "adamw", filter;
   int steps = 10;
   bool checkpoint = false, json = false;
@@ -33,7 +33,7 @@ bench::Machine machine_of(const Compute& compute) {
           std::string(tensor::dtype_name(compute.dtype)), compute.threads->size()};
 }
 
-base::Status check_train(const Options& o) {
+base::Status check_train(const BenchArguments& o) {
   BELAY_RETURN_IF_ERROR(check_range("--steps", o.steps, 1, kMostSteps));
   if (o.optimizer != "adamw" && o.optimizer != "muon") {
     return base::invalid_argument({.where = "--optimizer",
@@ -46,7 +46,7 @@ base::Status check_train(const Options& o) {
 
 /// --json prints the document, else the text.
 template <class Json, class Text>
-ExitCode print(const Options& o, Json&& json, Text&& text) {
+ExitCode print(const BenchArguments& o, Json&& json, Text&& text) {
   if (o.json) {
     print_json(json());
   } else {
@@ -55,7 +55,7 @@ ExitCode print(const Options& o, Json&& json, Text&& text) {
   return ExitCode::kDone;
 }
 
-base::Result<ExitCode> run_train(Verbs& verbs, const Options& o) {
+base::Result<ExitCode> run_train(Verbs& verbs, const BenchArguments& o) {
   BELAY_RETURN_IF_ERROR(check_train(o));
   BELAY_ASSIGN_OR_RETURN(const bench::TrainShape* shape, bench::find_shape(o.shape));
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
@@ -72,7 +72,7 @@ base::Result<ExitCode> run_train(Verbs& verbs, const Options& o) {
       [&] { return bench::train_text(machine, *shape, options, result); });
 }
 
-base::Result<ExitCode> run_ops(Verbs& verbs, const Options& o) {
+base::Result<ExitCode> run_ops(Verbs& verbs, const BenchArguments& o) {
   BELAY_ASSIGN_OR_RETURN(const bench::TrainShape* shape, bench::find_shape(o.shape));
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
   verbs.log.info("shape {}: {}; {}", shape->name, shape->about(), compute.text());
@@ -93,15 +93,15 @@ std::string shape_help() {
   return text;
 }
 
-void add_common(Verb verb, Options& o) {
+void add_common(Verb verb, BenchArguments& o) {
   verb.option("--shape", o.shape, shape_help()).type("NAME");
   verb.flag("--json", o.json, "Print one JSON document");
   add_compute_options(verb, o.compute);
 }
 
 void add_train(Verbs& verbs, Verb parent) {
-  auto options = std::make_shared<Options>();
-  Options& o = *options;
+  auto options = std::make_shared<BenchArguments>();
+  BenchArguments& o = *options;
   Verb verb = verbs.add(parent,
                         {.name = "train",
                          .about = "A whole training step: speed, memory, and where the time goes",
@@ -115,8 +115,8 @@ void add_train(Verbs& verbs, Verb parent) {
 }
 
 void add_ops(Verbs& verbs, Verb parent) {
-  auto options = std::make_shared<Options>();
-  Options& o = *options;
+  auto options = std::make_shared<BenchArguments>();
+  BenchArguments& o = *options;
   Verb verb =
       verbs.add(parent,
                 {.name = "ops",

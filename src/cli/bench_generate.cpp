@@ -17,7 +17,7 @@ namespace {
 
 using base::Result;
 
-struct Options {
+struct BenchGenerateArguments {
   std::string shape = "Q", model;
   int bits = 16;
   bench::GenerateBenchOptions bench;
@@ -25,7 +25,7 @@ struct Options {
   ComputeOptions compute;
 };
 
-base::Status check(const Options& o) {
+base::Status check(const BenchGenerateArguments& o) {
   for (const auto& [name, value, least, most] :
        {std::tuple{"--prompt", o.bench.prompt, std::int64_t{1}, std::int64_t{1} << 20},
         {"--tokens", o.bench.tokens, 2, 1 << 20},
@@ -44,7 +44,7 @@ base::Status check(const Options& o) {
 
 /// The model of a folder, or random weights of a shape.
 Result<std::pair<std::string, model::Model>> make(Verbs& verbs, Compute& compute,
-                                                  const Options& o) {
+                                                  const BenchGenerateArguments& o) {
   const std::int64_t longest = o.bench.prompt + o.bench.tokens + 1;
   if (!o.model.empty()) {
     BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, o.model));
@@ -62,7 +62,7 @@ Result<std::pair<std::string, model::Model>> make(Verbs& verbs, Compute& compute
                    std::move(model));
 }
 
-Result<ExitCode> run(Verbs& verbs, const Options& o) {
+Result<ExitCode> run(Verbs& verbs, const BenchGenerateArguments& o) {
   BELAY_RETURN_IF_ERROR(check(o));
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
   BELAY_ASSIGN_OR_RETURN(const auto made, make(verbs, compute, o));
@@ -81,8 +81,8 @@ Result<ExitCode> run(Verbs& verbs, const Options& o) {
 }
 
 void add(Verbs& verbs, Verb parent, bench::GenerateKind kind) {
-  auto options = std::make_shared<Options>();
-  Options& o = *options;
+  auto options = std::make_shared<BenchGenerateArguments>();
+  BenchGenerateArguments& o = *options;
   o.bench.kind = kind;
   const bool decode = kind == bench::GenerateKind::kDecode;
   if (decode) o.bench.prompt = 16;

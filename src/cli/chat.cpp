@@ -21,7 +21,7 @@ using nlohmann::ordered_json;
 
 constexpr std::uint64_t kMaxConversation = std::uint64_t{64} << 20;
 
-struct Options {
+struct ChatArguments {
   ChatModelOptions model;
   std::string system, prompt, think = "auto";
   infer::SamplerOptions sampler{.temperature = 0.8, .seed = 1};
@@ -38,7 +38,7 @@ Result<std::optional<bool>> thinking_of(const std::string& choice) {
                                  .allowed = "auto, on, off"});
 }
 
-Status check_options(const Options& o) {
+Status check_options(const ChatArguments& o) {
   BELAY_RETURN_IF_ERROR(infer::validate(o.sampler, "--"));
   BELAY_RETURN_IF_ERROR(check_range("--max-tokens", o.max_tokens, 0, 1 << 24));
   BELAY_RETURN_IF_ERROR(check_range("--context", o.model.context, 0, 1 << 24));
@@ -63,7 +63,8 @@ std::string_view end_name(ChatAnswer::End end) {
 
 class Session {
  public:
-  Session(Verbs& verbs, const Options& options, ChatModel& model, std::optional<bool> thinking)
+  Session(Verbs& verbs, const ChatArguments& options, ChatModel& model,
+          std::optional<bool> thinking)
       : verbs_(verbs),
         options_(options),
         model_(model),
@@ -93,7 +94,7 @@ class Session {
   void note(std::string_view text) const;
 
   Verbs& verbs_;
-  const Options& options_;
+  const ChatArguments& options_;
   ChatModel& model_;
   infer::SamplerOptions sampler_;
   std::optional<bool> thinking_;
@@ -253,7 +254,7 @@ Status Session::talk() {
   return {};
 }
 
-Result<ExitCode> run(Verbs& verbs, const Options& o) {
+Result<ExitCode> run(Verbs& verbs, const ChatArguments& o) {
   BELAY_RETURN_IF_ERROR(check_options(o));
   BELAY_ASSIGN_OR_RETURN(const std::optional<bool> thinking, thinking_of(o.think));
   BELAY_ASSIGN_OR_RETURN(const std::unique_ptr<ChatModel> model,
@@ -266,8 +267,8 @@ Result<ExitCode> run(Verbs& verbs, const Options& o) {
 }  // namespace
 
 void add_chat(Verbs& verbs) {
-  auto options = std::make_shared<Options>();
-  Options& o = *options;
+  auto options = std::make_shared<ChatArguments>();
+  ChatArguments& o = *options;
   Verb verb =
       verbs.add({.name = "chat",
                  .about = "Talk to a model that has a chat template",

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/trim.h"
 
 namespace belay::cli {
 
@@ -35,13 +36,6 @@ constexpr Known kCommands[] = {
     {"quit", "", "Leave; so does Ctrl-D", ChatCommand::kQuit},
 };
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  const std::size_t begin = std::min(text.find_first_not_of(kBlank), text.size());
-  text.remove_prefix(begin);
-  return text.substr(0, text.find_last_not_of(kBlank) + 1);
-}
-
 Status wrong_value(std::string_view command, std::string_view seen, std::string allowed) {
   return base::invalid_argument({.where = fmt::format("/{}", command),
                                  .what = "has a value that cannot be meant",
@@ -54,8 +48,8 @@ Status wrong_value(std::string_view command, std::string_view seen, std::string 
 Result<ChatLine> parse_chat_line(std::string_view line) {
   if (!line.starts_with('/')) return ChatLine{.text = std::string(line)};
   if (line.starts_with("//")) return ChatLine{.text = std::string(line.substr(1))};
-  const std::string_view name = trimmed(line.substr(1, line.find_first_of(" \t") - 1));
-  const std::string_view value = trimmed(line.substr(1 + name.size()));
+  const std::string_view name = base::trimmed(line.substr(1, line.find_first_of(" \t") - 1));
+  const std::string_view value = base::trimmed(line.substr(1 + name.size()));
   std::vector<std::string_view> names;
   for (const Known& known : kCommands) {
     names.push_back(known.name);

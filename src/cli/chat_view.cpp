@@ -1,15 +1,10 @@
 #include "cli/chat_view.h"
+#include "base/trim.h"
 
 namespace belay::cli {
 namespace {
 
 constexpr std::string_view kDim = "\x1b[2m", kPlain = "\x1b[0m";
-
-std::string trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
-  return std::string(text.substr(0, text.find_last_not_of(kBlank) + 1));
-}
 
 }  // namespace
 
@@ -35,7 +30,7 @@ void AnswerView::finish() {
   dim_ = false;
 }
 
-std::string AnswerView::text() const { return trimmed(text_); }
-std::string AnswerView::thinking() const { return trimmed(thinking_); }
+std::string AnswerView::text() const { return std::string(base::trimmed(text_)); }
+std::string AnswerView::thinking() const { return std::string(base::trimmed(thinking_)); }
 
 }  // namespace belay::cli

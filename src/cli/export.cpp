@@ -20,7 +20,7 @@ using nlohmann::ordered_json;
 constexpr std::int64_t kGreedyTokens = 32;
 constexpr std::size_t kMostPrompt = 1024;
 
-struct Options {
+struct ExportArguments {
   std::string model, to, out;
   std::string dtype = "f32";
   std::string prompt = "Once upon a time, in 2024, they said: \"It's naïve.\"\n  Then";
@@ -55,7 +55,7 @@ Result<ops::BlockType> block_type(const std::string& dtype) {
                                  .allowed = "f32, f16, bf16, q8_0, q4_0"});
 }
 
-Status check_options(const Options& o) {
+Status check_options(const ExportArguments& o) {
   if (o.to != "gguf" && o.to != "hf") {
     return base::invalid_argument({.where = "--to",
                                    .what = "is not known",
@@ -79,7 +79,7 @@ Status check_options(const Options& o) {
 }
 
 /// Writes it; `report` takes what there is to say of the files.
-Status write(base::Env& env, const Options& o, const std::string& path, const Loaded& from,
+Status write(base::Env& env, const ExportArguments& o, const std::string& path, const Loaded& from,
              ordered_json& report) {
   BELAY_ASSIGN_OR_RETURN(const ops::BlockType type, block_type(o.dtype));
   if (o.to == "gguf") {
@@ -98,7 +98,7 @@ Status write(base::Env& env, const Options& o, const std::string& path, const Lo
 }
 
 /// The beginning of the document that the prompt is, as the two tokenizers read it.
-Result<std::vector<std::int32_t>> prompt_ids(const Options& o, const text::Tokenizer& from,
+Result<std::vector<std::int32_t>> prompt_ids(const ExportArguments& o, const text::Tokenizer& from,
                                              const text::Tokenizer& made) {
   std::vector<std::int32_t> ids = document_begin(from), again = document_begin(made);
   from.encode(o.prompt, ids);
@@ -127,7 +127,8 @@ void add_parity(const convert::Parity& parity, ordered_json& report) {
   report["mean_kl"] = parity.mean_kl;
 }
 
-void print_text(const Options& o, const ordered_json& report, const convert::Parity& parity) {
+void print_text(const ExportArguments& o, const ordered_json& report,
+                const convert::Parity& parity) {
   if (report.contains("bytes")) {
     fmt::print("{}: {}, {}\n", o.out, base::bytes_text(report["bytes"].get<std::uint64_t>()),
                o.dtype);
@@ -143,7 +144,7 @@ void print_text(const Options& o, const ordered_json& report, const convert::Par
              parity.mean_kl, parity.n_positions, parity.n_same, parity.greedy.size());
 }
 
-Result<ExitCode> run(Verbs& verbs, const Options& o) {
+Result<ExitCode> run(Verbs& verbs, const ExportArguments& o) {
   BELAY_RETURN_IF_ERROR(check_options(o));
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute({.threads = o.threads, .dtype = "f32"}));
   BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, o.model));
@@ -172,8 +173,8 @@ Result<ExitCode> run(Verbs& verbs, const Options& o) {
 }  // namespace
 
 void add_export(Verbs& verbs) {
-  auto options = std::make_shared<Options>();
-  Options& o = *options;
+  auto options = std::make_shared<ExportArguments>();
+  ExportArguments& o = *options;
   Verb verb =
       verbs.add({.name = "export",
                  .about = "A model as a GGUF file or a Hugging Face folder, read back and compared",

@@ -18,7 +18,7 @@ using base::Status;
 
 constexpr int kForecastResamples = 400;  // each gives several draws
 
-struct Options {
+struct ForecastLossArguments {
   std::string file;
   forecast::LossColumns columns;
   double budget = 0, flops_factor = 6, ahead = 8, window = 0;
@@ -30,7 +30,7 @@ struct Options {
   bool json = false;
 };
 
-Result<forecast::FitOptions> fit_options(const Options& o) {
+Result<forecast::LossFitOptions> fit_options(const ForecastLossArguments& o) {
   BELAY_RETURN_IF_ERROR(check_range("--bootstrap", o.bootstrap, 20, 100'000));
   BELAY_RETURN_IF_ERROR(check_range("--budget", o.budget, 0, 1e36));
   BELAY_RETURN_IF_ERROR(check_range("--flops-factor", o.flops_factor, 0.1, 1000));
@@ -39,10 +39,10 @@ Result<forecast::FitOptions> fit_options(const Options& o) {
   BELAY_RETURN_IF_ERROR(check_range("--threads", o.threads, 0, 1024));
   BELAY_RETURN_IF_ERROR(
       check_range("--drop-highest", static_cast<double>(o.drop_highest), -1, 1000));
-  forecast::FitOptions options{
+  forecast::LossFitOptions options{
       .n_resamples = o.bootstrap, .seed = o.seed, .flops_factor = o.flops_factor};
-  if (o.form == "plain") options.form = forecast::Form::kPlain;
-  if (o.form == "repeats") options.form = forecast::Form::kRepeats;
+  if (o.form == "plain") options.form = forecast::LossForm::kPlain;
+  if (o.form == "repeats") options.form = forecast::LossForm::kRepeats;
   if (!options.form && o.form != "auto") {
     return base::invalid_argument({.where = "--form",
                                    .what = "is no form of the law",
@@ -53,7 +53,7 @@ Result<forecast::FitOptions> fit_options(const Options& o) {
 }
 
 /// The same law fitted to the other rows, at the lowest loss that both tables reach.
-Result<Comparison> compare(Verbs& verbs, base::ThreadPool& threads, const Options& o,
+Result<Comparison> comparison_of(Verbs& verbs, base::ThreadPool& threads, const ForecastLossArguments& o,
                            const forecast::LossFit& law) {
   const std::string path = o.against.empty() ? o.file : o.against;
   BELAY_ASSIGN_OR_RETURN(const store::CsvTable csv, store::read_csv(verbs.env, path));
@@ -61,7 +61,7 @@ Result<Comparison> compare(Verbs& verbs, base::ThreadPool& threads, const Option
   columns.where = o.against_where;
   BELAY_ASSIGN_OR_RETURN(const forecast::LossTable table,
                          forecast::loss_table(csv, columns, o.flops_factor));
-  forecast::FitOptions options = law.options;
+  forecast::LossFitOptions options = law.options;
   options.drop_highest = table.drop_highest;
   BELAY_ASSIGN_OR_RETURN(const forecast::LossFit other,
                          forecast::fit_loss(threads, table.points, options));
@@ -93,7 +93,8 @@ Result<Comparison> compare(Verbs& verbs, base::ThreadPool& threads, const Option
 }
 
 /// Of the largest run, of ten times that, and of what was asked for.
-std::vector<BudgetForecast> forecast_budgets(const LossStudy& study, const Options& o) {
+std::vector<BudgetForecast> forecast_budgets(const LossStudy& study,
+                                             const ForecastLossArguments& o) {
   double most = 0;
   for (const forecast::LossPoint& p : study.law.points) most = std::max(most, p.flops);
   std::vector<double> budgets = {most, 10 * most};
@@ -107,8 +108,8 @@ std::vector<BudgetForecast> forecast_budgets(const LossStudy& study, const Optio
   return all;
 }
 
-Result<LossStudy> study_of(Verbs& verbs, const Options& o) {
-  BELAY_ASSIGN_OR_RETURN(forecast::FitOptions options, fit_options(o));
+Result<LossStudy> study_of(Verbs& verbs, const ForecastLossArguments& o) {
+  BELAY_ASSIGN_OR_RETURN(forecast::LossFitOptions options, fit_options(o));
   BELAY_ASSIGN_OR_RETURN(const store::CsvTable csv, store::read_csv(verbs.env, o.file));
   LossStudy study;
   study.file = o.file;
@@ -116,7 +117,7 @@ Result<LossStudy> study_of(Verbs& verbs, const Options& o) {
   base::ThreadPool threads(o.threads > 0 ? o.threads : base::usable_cpus());
   options.drop_highest =
       o.drop_highest >= 0 ? static_cast<std::size_t>(o.drop_highest) : study.table.drop_highest;
-  forecast::FitOptions alike = options;
+  forecast::LossFitOptions alike = options;
   alike.compute_weight = 0;
   BELAY_ASSIGN_OR_RETURN(study.law, forecast::fit_loss(threads, study.table.points, alike));
   options.drop_highest = 0;
@@ -134,12 +135,12 @@ Result<LossStudy> study_of(Verbs& verbs, const Options& o) {
   if (!backtest.ok()) study.no_backtest = backtest.status().message();
   study.budgets = forecast_budgets(study, o);
   if (!o.against.empty() || !o.against_where.empty()) {
-    BELAY_ASSIGN_OR_RETURN(study.comparison, compare(verbs, threads, o, study.law));
+    BELAY_ASSIGN_OR_RETURN(study.comparison, comparison_of(verbs, threads, o, study.law));
   }
   return study;
 }
 
-Result<ExitCode> run(Verbs& verbs, const Options& o) {
+Result<ExitCode> run(Verbs& verbs, const ForecastLossArguments& o) {
   BELAY_ASSIGN_OR_RETURN(const LossStudy study, study_of(verbs, o));
   if (o.json) {
     print_json(loss_json(study));
@@ -165,8 +166,8 @@ void add_columns(Verb verb, forecast::LossColumns& columns) {
 }  // namespace
 
 void add_forecast_loss(Verbs& verbs, Verb parent) {
-  auto options = std::make_shared<Options>();
-  Options& o = *options;
+  auto options = std::make_shared<ForecastLossArguments>();
+  ForecastLossArguments& o = *options;
   Verb verb = verbs.add(
       parent,
       {.name = "loss",

@@ -10,8 +10,8 @@
 namespace belay::cli {
 namespace {
 
-using forecast::Backtest;
 using forecast::BacktestScore;
+using forecast::LossBacktest;
 using forecast::ParameterInterval;
 using nlohmann::ordered_json;
 
@@ -28,7 +28,7 @@ ordered_json score_json(const BacktestScore& score) {
 
 ordered_json backtest_json(const LossStudy& study) {
   if (!study.backtest) return {{"missing", study.no_backtest}};
-  const Backtest& b = *study.backtest;
+  const LossBacktest& b = *study.backtest;
   return {{"fits", b.n_fits},
           {"forecasts", b.n_forecasts},
           {"times_compute", {b.least_ahead, b.most_ahead}},
@@ -85,7 +85,7 @@ ordered_json budget_json(const LossStudy& study, const BudgetForecast& b) {
 /// The kinds of forecast that were better on the runs held out.
 std::string beaten_by(const LossStudy& study) {
   if (!study.backtest) return {};
-  const Backtest& b = *study.backtest;
+  const LossBacktest& b = *study.backtest;
   std::string text;
   if (b.no_change.crps < b.law.crps) text = "\"nothing changes\"";
   if (b.line.crps < b.law.crps)
@@ -182,7 +182,7 @@ std::string isoflop_text(const LossStudy& study) {
 
 std::string backtest_text(const LossStudy& study) {
   if (!study.backtest) return "\nno back-test: " + study.no_backtest + "\n";
-  const Backtest& b = *study.backtest;
+  const LossBacktest& b = *study.backtest;
   const auto row = [](std::string_view name, const BacktestScore& s) {
     return fmt::format("  {:<18}  {:>12}  {:>8.4f}\n", name, percent(s.error), s.crps);
   };

@@ -34,7 +34,7 @@ struct LossStudy {
   forecast::LossFit next;  // as forecasts weigh them
   forecast::LossIntervals intervals;
   std::optional<forecast::Isoflop> isoflop;
-  std::optional<forecast::Backtest> backtest;
+  std::optional<forecast::LossBacktest> backtest;
   std::string no_isoflop, no_backtest;  // why there is none
   std::vector<BudgetForecast> budgets;  // of the largest run, ten times it, and those asked for
   std::optional<Comparison> comparison;

@@ -21,7 +21,7 @@ using store::Forecast;
 using store::Outcome;
 using store::Register;
 
-struct Options {
+struct ForecastScoreArguments {
   std::string path;
   bool json = false;
 };
@@ -163,7 +163,7 @@ ordered_json row_json(const Row& row) {
   return json;
 }
 
-Result<ExitCode> run(Verbs& verbs, const Options& o) {
+Result<ExitCode> run(Verbs& verbs, const ForecastScoreArguments& o) {
   const std::string path =
       verbs.env.is_directory(o.path) ? base::join_path(o.path, "forecasts.jsonl") : o.path;
   if (!verbs.env.exists(path)) {
@@ -195,8 +195,8 @@ Result<ExitCode> run(Verbs& verbs, const Options& o) {
 }  // namespace
 
 void add_forecast_score(Verbs& verbs, Verb parent) {
-  auto options = std::make_shared<Options>();
-  Options& o = *options;
+  auto options = std::make_shared<ForecastScoreArguments>();
+  ForecastScoreArguments& o = *options;
   Verb verb =
       verbs.add(parent,
                 {.name = "score",

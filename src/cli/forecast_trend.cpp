@@ -18,11 +18,11 @@ namespace {
 
 using base::Result;
 using base::Status;
-using forecast::Form;
 using forecast::Spread;
+using forecast::TrendForm;
 using nlohmann::ordered_json;
 
-struct Options {
+struct ForecastTrendArguments {
   std::string file, date_column, x_column, y_column, form = "auto", from, benchmark, register_file;
   std::string level, ceiling;  // numbers, or nothing
   std::vector<std::string> where, at;
@@ -40,10 +40,11 @@ Result<std::optional<double>> number_of(const char* option, const std::string& t
       {.where = option, .what = "is no number", .seen = base::printable(text, 40)});
 }
 
-Result<std::optional<Form>> form_of(const std::string& name) {
-  if (name == "auto") return std::optional<Form>();
-  for (const Form form : {Form::kLinear, Form::kExponential, Form::kLogistic, Form::kHyperbolic}) {
-    if (name == form_name(form)) return std::optional<Form>(form);
+Result<std::optional<TrendForm>> form_of(const std::string& name) {
+  if (name == "auto") return std::optional<TrendForm>();
+  for (const TrendForm form : {TrendForm::kLinear, TrendForm::kExponential, TrendForm::kLogistic,
+                               TrendForm::kHyperbolic}) {
+    if (name == form_name(form)) return std::optional<TrendForm>(form);
   }
   return base::invalid_argument({.where = "--form",
                                  .what = "is not known",
@@ -51,7 +52,7 @@ Result<std::optional<Form>> form_of(const std::string& name) {
                                  .allowed = "auto, linear, exponential, logistic, hyperbolic"});
 }
 
-Status check(const Options& o) {
+Status check(const ForecastTrendArguments& o) {
   for (const auto& [name, value, least, most] :
        {std::tuple{"--horizon", o.horizon, 0.01, 200.0},
         std::tuple{"--stop-shape", o.stop_shape, 0.01, 100.0},
@@ -71,7 +72,7 @@ Status check(const Options& o) {
 }
 
 /// Reads the series, or the abilities of a table of scores.
-Result<forecast::Series> read(const store::CsvTable& table, const Options& o,
+Result<forecast::Series> read(const store::CsvTable& table, const ForecastTrendArguments& o,
                               std::optional<forecast::Abilities>& abilities) {
   forecast::SeriesRequest request{.x_column = o.x_column.empty() ? o.date_column : o.x_column,
                                   .y_column = o.y_column,
@@ -120,7 +121,8 @@ class Scale {
   std::optional<std::size_t> benchmark_;
 };
 
-Result<std::vector<double>> places(const Options& o, const forecast::Series& series) {
+Result<std::vector<double>> places(const ForecastTrendArguments& o,
+                                   const forecast::Series& series) {
   std::vector<double> all;
   for (const std::string& at : o.at) {
     const auto x = parse_x(series, at);
@@ -137,12 +139,13 @@ Result<std::vector<double>> places(const Options& o, const forecast::Series& ser
   return all;
 }
 
-Status fill_level(const Options& o, const Scale& scale, TrendReport& r) {
+Status fill_level(const ForecastTrendArguments& o, const Scale& scale, TrendReport& r) {
   BELAY_ASSIGN_OR_RETURN(const std::optional<double> level, number_of("--level", o.level));
   if (!level) return {};
   const bool fraction = scale.bounded();
   const double top = fraction ? 1 : r.trend.fit.shape().ceiling.value_or(HUGE_VAL);
-  if ((fraction || r.trend.fit.shape().form != Form::kLinear) && !(*level > 0 && *level < top)) {
+  if ((fraction || r.trend.fit.shape().form != TrendForm::kLinear) &&
+      !(*level > 0 && *level < top)) {
     return base::invalid_argument(
         {.where = "--level",
          .what = "cannot be reached by this series",
@@ -169,14 +172,14 @@ Status fill_level(const Options& o, const Scale& scale, TrendReport& r) {
 }
 
 /// The SHA-256 of all that the numbers follow from.
-std::string made_from(const TrendReport& r, const Options& o) {
+std::string made_from(const TrendReport& r, const ForecastTrendArguments& o) {
   std::string text = fmt::format("{} {} {} {} {}\n", o.form, o.ceiling, o.logit, o.horizon, o.seed);
   for (const auto& p : r.series.points) text += fmt::format("{} {}\n", p.x, p.y);
   return base::sha256_hex(text);
 }
 
 /// Writes the value at --at down.
-Status write_down(Verbs& verbs, const Options& o, TrendReport& r) {
+Status write_down(Verbs& verbs, const ForecastTrendArguments& o, TrendReport& r) {
   if (r.abilities || !r.series.by_date || o.at.size() != 1) {
     return base::invalid_argument(
         {.where = "--register",
@@ -208,7 +211,7 @@ Status write_down(Verbs& verbs, const Options& o, TrendReport& r) {
   return {};
 }
 
-Result<ExitCode> run(Verbs& verbs, const Options& o) {
+Result<ExitCode> run(Verbs& verbs, const ForecastTrendArguments& o) {
   BELAY_RETURN_IF_ERROR(check(o));
   BELAY_ASSIGN_OR_RETURN(const store::CsvTable table, store::read_csv(verbs.env, o.file));
   std::optional<forecast::Abilities> abilities;
@@ -238,7 +241,7 @@ Result<ExitCode> run(Verbs& verbs, const Options& o) {
   const auto* test = r.trend.test();
   const bool logs = test != nullptr
                         ? test->of_logarithms
-                        : r.trend.fit.shape().form != Form::kLinear && !r.series.ceiling;
+                        : r.trend.fit.shape().form != TrendForm::kLinear && !r.series.ceiling;
   for (const double x : xs) {
     TrendValue value{x, scale.shown(r.trend.fit.value_at(x)),
                      scale.shown(r.trend.value_at_with_stop(x)),
@@ -259,8 +262,8 @@ Result<ExitCode> run(Verbs& verbs, const Options& o) {
 }  // namespace
 
 void add_forecast_trend(Verbs& verbs, Verb parent) {
-  auto options = std::make_shared<Options>();
-  Options& o = *options;
+  auto options = std::make_shared<ForecastTrendArguments>();
+  ForecastTrendArguments& o = *options;
   Verb verb = verbs.add(
       parent,
       {.name = "trend",

@@ -27,7 +27,7 @@ constexpr std::int64_t kFewestCalibration = 1024;
 constexpr std::int64_t kMomentBytes = std::int64_t{1} << 28;  // more passes over the text beyond
 constexpr std::size_t kBytesAToken = 16;  // of text that is read for each token wanted
 
-struct Options {
+struct QuantizeArguments {
   std::string model, out, compare, eval_text, calibrate;
   int bits = 8, vocab_bits = 8;
   std::int64_t eval_tokens = 4096, context = 256, calibrate_tokens = 32768;
@@ -35,7 +35,7 @@ struct Options {
   ComputeOptions compute;
 };
 
-Status check_calibration(const Options& o) {
+Status check_calibration(const QuantizeArguments& o) {
   if (o.calibrate.empty()) return {};
   BELAY_RETURN_IF_ERROR(
       check_range("--calibrate-tokens", o.calibrate_tokens, kFewestCalibration, kMostTokens));
@@ -51,7 +51,7 @@ Status check_calibration(const Options& o) {
                                  .next = "measure on a text that the rounding did not see"});
 }
 
-Status check_options(const Options& o) {
+Status check_options(const QuantizeArguments& o) {
   if (o.bits != 8 && o.bits != 4) return out_of_range("--bits", std::to_string(o.bits), "8, 4");
   if (o.vocab_bits != 8 && o.vocab_bits != 6 && o.vocab_bits != 4) {
     return out_of_range("--vocab-bits", std::to_string(o.vocab_bits), "8, 6, 4");
@@ -72,7 +72,7 @@ Status check_options(const Options& o) {
 }
 
 /// Blocks of 6 bits are of 256 weights.
-Status check_vocab_bits(const Options& o, const model::ModelConfig& config) {
+Status check_vocab_bits(const QuantizeArguments& o, const model::ModelConfig& config) {
   if (o.vocab_bits != 6 || config.hidden_size % 256 == 0) return {};
   return base::invalid_argument({.where = "--vocab-bits",
                                  .what = "is 6, but rows are no whole blocks",
@@ -89,7 +89,7 @@ struct EvalText {
 };
 
 /// Tokens of --calibrate.
-Result<convert::CalibrationText> calibration_text(base::Env& env, const Options& o,
+Result<convert::CalibrationText> calibration_text(base::Env& env, const QuantizeArguments& o,
                                                   const text::Tokenizer& tokenizer,
                                                   const model::ModelConfig& config) {
   BELAY_ASSIGN_OR_RETURN(std::string text, env.read_file(o.calibrate, kMaxTextBytes));
@@ -107,8 +107,8 @@ Result<convert::CalibrationText> calibration_text(base::Env& env, const Options&
            "at least " + std::to_string(std::max(c.window, kFewestCalibration)) + ", in UTF-8"});
 }
 
-Result<EvalText> eval_text(base::Env& env, const Options& o, const text::Tokenizer& tokenizer,
-                           const model::ModelConfig& config) {
+Result<EvalText> eval_text(base::Env& env, const QuantizeArguments& o,
+                           const text::Tokenizer& tokenizer, const model::ModelConfig& config) {
   std::string text;
   if (o.eval_text.empty()) {
     text = data::embedded_corpus().valid;
@@ -149,7 +149,7 @@ Status refuse_quantized(const std::string& path, const model::StoredTypes& types
 }
 
 /// KL when only the matrices of one layer (-1: embedding and output layer) are quantized.
-Result<ordered_json> layers_json(Verbs& verbs, Compute& compute, const Options& o,
+Result<ordered_json> layers_json(Verbs& verbs, Compute& compute, const QuantizeArguments& o,
                                  const model::WeightSource& weights, const model::Model& original,
                                  const EvalText& eval) {
   const auto table = model::weight_table(weights.config());
@@ -200,8 +200,9 @@ void print_text(const ordered_json& r) {
 }
 
 /// Writes the file, some rows at a time; `original` is read for a calibration alone.
-Status write(base::Env& env, Compute& compute, const Options& o, const model::WeightSource& weights,
-             const text::Tokenizer& tokenizer, const model::Model& original, ordered_json& report) {
+Status write(base::Env& env, Compute& compute, const QuantizeArguments& o,
+             const model::WeightSource& weights, const text::Tokenizer& tokenizer,
+             const model::Model& original, ordered_json& report) {
   convert::GgufExport how{
       .type = ops::BlockType::kF16, .name = base::base_name(o.model), .keep_blocks = true};
   if (o.vocab_bits == 6) how.vocab_type = ops::BlockType::kQ6_K;
@@ -236,7 +237,7 @@ Status compare(Verbs& verbs, Compute& compute, const model::Model& original,
   return {};
 }
 
-Result<ExitCode> run(Verbs& verbs, const Options& o) {
+Result<ExitCode> run(Verbs& verbs, const QuantizeArguments& o) {
   BELAY_RETURN_IF_ERROR(check_options(o));
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
   BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, o.model));
@@ -274,8 +275,8 @@ Result<ExitCode> run(Verbs& verbs, const Options& o) {
 }  // namespace
 
 void add_quantize(Verbs& verbs) {
-  auto options = std::make_shared<Options>();
-  Options& o = *options;
+  auto options = std::make_shared<QuantizeArguments>();
+  QuantizeArguments& o = *options;
   Verb verb = verbs.add(
       {.name = "quantize",
        .about = "A model at 8 or 4 bits, as a GGUF file, and what that costs on a text",

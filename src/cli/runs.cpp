@@ -22,13 +22,13 @@ using nlohmann::ordered_json;
 using store::RunRecord;
 using store::RunRow;
 
-struct Options {
+struct RunsArguments {
   std::string runs = "runs", run;
   std::vector<std::string> names;
   bool json = false;
 };
 
-Result<ExitCode> list(Verbs& verbs, const Options& o) {
+Result<ExitCode> list(Verbs& verbs, const RunsArguments& o) {
   BELAY_ASSIGN_OR_RETURN(const std::vector<RunRow> rows, store::scan_runs(verbs.env, o.runs));
   if (const base::Status written = store::write_run_index(verbs.env, o.runs, rows); !written.ok()) {
     verbs.log.warn("the index is not renewed: {}", written.message());
@@ -62,7 +62,7 @@ void print_fields(const json& manifest, const char* key) {
   }
 }
 
-Result<ExitCode> show(Verbs& verbs, const Options& o) {
+Result<ExitCode> show(Verbs& verbs, const RunsArguments& o) {
   BELAY_ASSIGN_OR_RETURN(const std::string folder, find_run(verbs.env, o.runs, o.run));
   BELAY_ASSIGN_OR_RETURN(const RunRecord run, store::read_run(verbs.env, folder));
   const RunRow row = store::run_row(verbs.env, folder);
@@ -93,18 +93,18 @@ Result<ExitCode> show(Verbs& verbs, const Options& o) {
   return ExitCode::kDone;
 }
 
-Result<ExitCode> compare(Verbs& verbs, const Options& o) {
+Result<ExitCode> compare_all(Verbs& verbs, const RunsArguments& o) {
   return compare_runs(verbs, o.runs, o.names, o.json);
 }
 
-Result<ExitCode> write_report(Verbs& verbs, const Options& o) {
+Result<ExitCode> write_report(Verbs& verbs, const RunsArguments& o) {
   BELAY_ASSIGN_OR_RETURN(const std::string folder, find_run(verbs.env, o.runs, o.run));
   BELAY_RETURN_IF_ERROR(report::write_run_report(verbs.env, folder));
   fmt::print("{}\n", base::join_path(folder, "report.html"));
   return ExitCode::kDone;
 }
 
-void add_common(Verb verb, Options& o) {
+void add_common(Verb verb, RunsArguments& o) {
   verb.option("--runs", o.runs, "Folder that the runs lie in").type("DIR");
 }
 
@@ -120,8 +120,8 @@ void add_runs(Verbs& verbs) {
                                                  .allowed = "list, show, compare, report",
                                                  .next = "see belay runs --help"});
                 });
-  const auto add = [&](const VerbInfo& info, auto run) -> std::pair<Verb, Options*> {
-    auto options = std::make_shared<Options>();
+  const auto add = [&](const VerbInfo& info, auto run) -> std::pair<Verb, RunsArguments*> {
+    auto options = std::make_shared<RunsArguments>();
     Verb verb = verbs.add(runs, info, [&verbs, options, run] { return run(verbs, *options); });
     add_common(verb, *options);
     return {verb, options.get()};
@@ -146,7 +146,7 @@ void add_runs(Verbs& verbs) {
            .about = "Runs side by side, and the compute that each needed for the same loss",
            .examples = {"runs compare a b", "runs compare runs/a /data/runs/b --json",
                         "runs compare a1,a2,a3 b1,b2,b3"}},
-          compare);
+          compare_all);
   compare_verb
       .option("runs", compare_options->names,
               "Run folders, or names below --runs; seeds of one training between commas")

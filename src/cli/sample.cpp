@@ -20,7 +20,7 @@ using nlohmann::ordered_json;
 
 constexpr std::int64_t kMostContext = 4096;  // cached at a time, unless asked otherwise
 
-struct Options {
+struct SampleArguments {
   std::string model, prompt;
   infer::ContinuationOptions text{.max_tokens = 100, .sampler = {.temperature = 0.8, .seed = 1}};
   std::int64_t context = 0;
@@ -29,7 +29,7 @@ struct Options {
   ComputeOptions compute;
 };
 
-base::Status check_options(const Options& o) {
+base::Status check_options(const SampleArguments& o) {
   BELAY_RETURN_IF_ERROR(infer::validate(o.text.sampler, "--"));
   BELAY_RETURN_IF_ERROR(check_quantize(o.quantize));
   BELAY_RETURN_IF_ERROR(check_kv_bits(o.kv_bits));
@@ -57,7 +57,7 @@ void show(const std::string& text) {
   std::fflush(stdout);
 }
 
-ordered_json report(const Options& o, const text::Tokenizer& tokenizer,
+ordered_json report(const SampleArguments& o, const text::Tokenizer& tokenizer,
                     const infer::Continuation& made, double seconds) {
   text::Utf8Stream stream;
   std::string text = stream.push(tokenizer.decode(made.ids));
@@ -74,7 +74,7 @@ ordered_json report(const Options& o, const text::Tokenizer& tokenizer,
   return made_of;
 }
 
-Result<ExitCode> run(Verbs& verbs, Options o) {
+Result<ExitCode> run(Verbs& verbs, SampleArguments o) {
   BELAY_RETURN_IF_ERROR(check_options(o));
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
   BELAY_ASSIGN_OR_RETURN(const std::string path, model_path(verbs.env, o.model));
@@ -117,8 +117,8 @@ Result<ExitCode> run(Verbs& verbs, Options o) {
 }  // namespace
 
 void add_sample(Verbs& verbs) {
-  auto options = std::make_shared<Options>();
-  Options& o = *options;
+  auto options = std::make_shared<SampleArguments>();
+  SampleArguments& o = *options;
   Verb verb = verbs.add(
       {.name = "sample",
        .about = "Complete a prompt, shown token by token; also of a run that still trains",

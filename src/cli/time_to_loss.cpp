@@ -24,7 +24,7 @@ using nlohmann::ordered_json;
 
 constexpr int kMostSeeds = 1000;
 
-struct Options {
+struct TimeToLossArguments {
   bench::TimeToLossOptions run;
   int seeds = 1;
   bool json = false;
@@ -88,7 +88,7 @@ std::pair<double, double> summary(const std::vector<Outcome>& outcomes) {
   return {stats::median(seconds), nats};
 }
 
-ordered_json document(const Options& o, const Compute& compute,
+ordered_json document(const TimeToLossArguments& o, const Compute& compute,
                       const std::vector<Outcome>& outcomes) {
   const auto [seconds, nats] = summary(outcomes);
   const TimeToLossResult& first = outcomes.front().result;
@@ -115,7 +115,8 @@ ordered_json document(const Options& o, const Compute& compute,
           {"runs", std::move(runs)}};
 }
 
-std::string text(const Options& o, const Compute& compute, const std::vector<Outcome>& outcomes) {
+std::string text(const TimeToLossArguments& o, const Compute& compute,
+                 const std::vector<Outcome>& outcomes) {
   const LossRecipe& r = o.run.recipe;
   const TimeToLossResult& first = outcomes.front().result;
   std::string text = fmt::format(
@@ -140,7 +141,7 @@ std::string text(const Options& o, const Compute& compute, const std::vector<Out
   return text;
 }
 
-base::Status check(Verbs& verbs, const Options& o) {
+base::Status check(Verbs& verbs, const TimeToLossArguments& o) {
   BELAY_RETURN_IF_ERROR(check_range("--seeds", o.seeds, 1, kMostSeeds));
   for (const auto& [name, value] :
        {std::pair{"--target", o.run.target}, std::pair{"--max-seconds", o.run.max_seconds}}) {
@@ -158,7 +159,7 @@ base::Status check(Verbs& verbs, const Options& o) {
                "github.com/karpathy/char-rnn"});
 }
 
-base::Result<ExitCode> run(Verbs& verbs, Options o) {
+base::Result<ExitCode> run(Verbs& verbs, TimeToLossArguments o) {
   BELAY_RETURN_IF_ERROR(check(verbs, o));
   BELAY_ASSIGN_OR_RETURN(Compute compute, open_compute(o.compute));
   o.run.dtype = compute.dtype;
@@ -185,7 +186,7 @@ base::Result<ExitCode> run(Verbs& verbs, Options o) {
   return ExitCode::kFailed;
 }
 
-void add_recipe(Verb verb, Options& o) {
+void add_recipe(Verb verb, TimeToLossArguments& o) {
   LossRecipe& r = o.run.recipe;
   const char* const group = "Recipe";
   verb.option("--vocab-size", r.vocab_size, "Of the tokenizer; 256: bytes, without one")
@@ -209,8 +210,8 @@ void add_recipe(Verb verb, Options& o) {
 }  // namespace
 
 void add_time_to_loss(Verbs& verbs, Verb bench) {
-  auto options = std::make_shared<Options>();
-  Options& o = *options;
+  auto options = std::make_shared<TimeToLossArguments>();
+  TimeToLossArguments& o = *options;
   Verb verb = verbs.add(bench,
                         {.name = "time-to-loss",
                          .about = "Seconds from the start to a validation loss on a text",

@@ -32,7 +32,7 @@ struct TrainArguments : TokenizerTraining {
   bool json = false;
 };
 
-struct Arguments {
+struct TokenizerArguments {
   std::string tokenizer, file, text, out;
   bool special = false, json = false;
 };
@@ -133,7 +133,7 @@ Result<double> encode_blocks(base::Env& env, const Tokenizer& tokenizer, std::st
   return seconds;
 }
 
-Result<ExitCode> run_encode(Verbs& verbs, const Arguments& o) {
+Result<ExitCode> run_encode(Verbs& verbs, const TokenizerArguments& o) {
   if (o.file.empty() == o.text.empty()) {
     return base::invalid_argument(
         {.what = "belay tokenizer encode needs one text", .next = "give FILE or --text TEXT"});
@@ -175,7 +175,7 @@ Result<ExitCode> run_encode(Verbs& verbs, const Arguments& o) {
   return ExitCode::kDone;
 }
 
-Result<ExitCode> run_decode(Verbs& verbs, const Arguments& o) {
+Result<ExitCode> run_decode(Verbs& verbs, const TokenizerArguments& o) {
   BELAY_ASSIGN_OR_RETURN(const Tokenizer tokenizer, Tokenizer::load(verbs.env, o.tokenizer));
   BELAY_ASSIGN_OR_RETURN(const data::TokenIds ids,
                          data::read_token_ids(verbs.env, o.file,
@@ -189,7 +189,7 @@ Result<ExitCode> run_decode(Verbs& verbs, const Arguments& o) {
   return ExitCode::kDone;
 }
 
-ordered_json show_json(const Tokenizer& tokenizer, const Arguments& o) {
+ordered_json show_json(const Tokenizer& tokenizer, const TokenizerArguments& o) {
   ordered_json specials = ordered_json::array();
   for (const text::SpecialToken& s : tokenizer.special_tokens()) {
     specials.push_back({{"id", s.id}, {"content", s.content}, {"special", s.special}});
@@ -212,7 +212,7 @@ ordered_json show_json(const Tokenizer& tokenizer, const Arguments& o) {
   return report;
 }
 
-Result<ExitCode> run_show(Verbs& verbs, const Arguments& o) {
+Result<ExitCode> run_show(Verbs& verbs, const TokenizerArguments& o) {
   BELAY_ASSIGN_OR_RETURN(const Tokenizer tokenizer, Tokenizer::load(verbs.env, o.tokenizer));
   const ordered_json report = show_json(tokenizer, o);
   if (o.json) {
@@ -281,7 +281,7 @@ void add_train(Verbs& verbs, Verb parent) {
   verb.flag("--json", o.json, "Print one JSON document");
 }
 
-void add_common(Verb verb, Arguments& o) {
+void add_common(Verb verb, TokenizerArguments& o) {
   verb.option("--tokenizer", o.tokenizer,
               "Folder with a tokenizer.json, such a file, or a .tiktoken rank file")
       .required()
@@ -289,8 +289,8 @@ void add_common(Verb verb, Arguments& o) {
 }
 
 void add_encode(Verbs& verbs, Verb parent) {
-  auto options = std::make_shared<Arguments>();
-  Arguments& o = *options;
+  auto options = std::make_shared<TokenizerArguments>();
+  TokenizerArguments& o = *options;
   Verb verb = verbs.add(parent,
                         {.name = "encode",
                          .about = "Token ids of a text, as a JSON array",
@@ -306,8 +306,8 @@ void add_encode(Verbs& verbs, Verb parent) {
 }
 
 void add_decode(Verbs& verbs, Verb parent) {
-  auto options = std::make_shared<Arguments>();
-  Arguments& o = *options;
+  auto options = std::make_shared<TokenizerArguments>();
+  TokenizerArguments& o = *options;
   Verb verb = verbs.add(parent,
                         {.name = "decode",
                          .about = "The text of token ids",
@@ -322,8 +322,8 @@ void add_decode(Verbs& verbs, Verb parent) {
 }
 
 void add_show(Verbs& verbs, Verb parent) {
-  auto options = std::make_shared<Arguments>();
-  Arguments& o = *options;
+  auto options = std::make_shared<TokenizerArguments>();
+  TokenizerArguments& o = *options;
   Verb verb = verbs.add(parent,
                         {.name = "show",
                          .about = "What a tokenizer is, or what it does to a text",

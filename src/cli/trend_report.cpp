@@ -13,13 +13,13 @@
 namespace belay::cli {
 namespace {
 
-using forecast::Backtest;
 using forecast::Candidate;
-using forecast::Form;
 using forecast::kLevels;
 using forecast::Series;
 using forecast::Spread;
 using forecast::Trend;
+using forecast::TrendBacktest;
+using forecast::TrendForm;
 using nlohmann::ordered_json;
 using Cells = std::vector<std::vector<std::string>>;
 
@@ -64,7 +64,7 @@ std::string head(const TrendReport& r) {
   return text;
 }
 
-std::string test_unit(const TrendReport& r, const Backtest& test) {
+std::string test_unit(const TrendReport& r, const TrendBacktest& test) {
   const std::string unit = r.series.unit.empty() ? r.series.y_column : r.series.unit;
   return test.of_logarithms ? "in ln y (0.1 is about 10 %)" : "in " + plain_text(unit);
 }
@@ -72,7 +72,7 @@ std::string test_unit(const TrendReport& r, const Backtest& test) {
 std::string form_text(const TrendReport& r) {
   const Trend& t = r.trend;
   const auto& shape = t.fit.shape();
-  const bool power = !r.series.by_date && shape.form == Form::kExponential;
+  const bool power = !r.series.by_date && shape.form == TrendForm::kExponential;
   std::string text = fmt::format("Form: {}", power ? "power law" : shape_name(shape));
   if (!t.why.empty()) text += ": " + t.why;
   text += fmt::format(". The curve explains {:.1f} % of the variance of {} points.\n",
@@ -91,7 +91,7 @@ std::string form_text(const TrendReport& r) {
 
 /// The first lines where the forecast is not to be trusted.
 std::string warning(const TrendReport& r) {
-  const Backtest* test = r.trend.test();
+  const TrendBacktest* test = r.trend.test();
   std::string text;
   if (test != nullptr) {
     for (const std::string& name : test->scores.lost_to()) {
@@ -118,17 +118,17 @@ std::string growth_text(const TrendReport& r) {
     add_row(rows, name, std::move(cells));
   };
   const double slope = t.fit.best_slope();
-  if (t.fit.shape().form == Form::kLinear) {
+  if (t.fit.shape().form == TrendForm::kLinear) {
     add("gain a year", slope, t.slope(), 1);
   } else if (!r.series.by_date) {
     add("exponent", slope, t.slope(), 1);
   } else {
-    const char* of_odds = t.fit.shape().form == Form::kLogistic ? " of the odds" : "";
+    const char* of_odds = t.fit.shape().form == TrendForm::kLogistic ? " of the odds" : "";
     add(fmt::format("{} time{}, days", t.shrinks() ? "halving" : "doubling", of_odds),
         std::numbers::ln2 / std::abs(slope), t.doubling(), forecast::kDaysPerYear);
   }
   if (const auto fourth = t.fit.fourth(); !fourth.empty()) {
-    const bool date = t.fit.shape().form == Form::kHyperbolic;
+    const bool date = t.fit.shape().form == TrendForm::kHyperbolic;
     const auto text = [&](double v) { return date ? x_text(r.series, v) : number(v); };
     auto cells = spread_cells(forecast::spread_of(fourth), text);
     cells.insert(cells.begin(), "");
@@ -138,7 +138,7 @@ std::string growth_text(const TrendReport& r) {
 }
 
 std::string test_text(const TrendReport& r) {
-  const Backtest* test = r.trend.test();
+  const TrendBacktest* test = r.trend.test();
   if (test == nullptr) return "Tried on the past: too few points for that.\n";
   std::string text = fmt::format(
       "Tried on the past: {} predictions from {} earlier dates{}.\n", test->rows.size(),
@@ -238,7 +238,7 @@ ordered_json series_json(const TrendReport& r) {
           {"points", std::move(points)}};
 }
 
-ordered_json test_json(const Series& series, const Backtest& test) {
+ordered_json test_json(const Series& series, const TrendBacktest& test) {
   ordered_json rows = ordered_json::array();
   for (const auto& row : test.rows) {
     rows.push_back({{"origin", place_json(series, row.origin)},
@@ -317,7 +317,7 @@ std::string trend_text(const TrendReport& r) {
 
 ordered_json trend_json(const TrendReport& r) {
   const Trend& t = r.trend;
-  const bool hyperbolic = t.fit.shape().form == Form::kHyperbolic;
+  const bool hyperbolic = t.fit.shape().form == TrendForm::kHyperbolic;
   const auto days = [](double years) { return number_or_null(years * forecast::kDaysPerYear); };
   ordered_json values = ordered_json::array();
   for (const TrendValue& v : r.values) {
@@ -327,7 +327,7 @@ ordered_json trend_json(const TrendReport& r) {
                       {"baselines", v.baselines}});
   }
   ordered_json doubling, fourth;
-  if (r.series.by_date && t.fit.shape().form != Form::kLinear) {
+  if (r.series.by_date && t.fit.shape().form != TrendForm::kLinear) {
     doubling = spread_json(t.doubling(), days);
     doubling["best"] = days(std::numbers::ln2 / std::abs(t.fit.best_slope()));
     doubling["shrinks"] = t.shrinks();

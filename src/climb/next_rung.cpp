@@ -40,8 +40,8 @@ ordered_json parameter_json(const forecast::ParameterInterval& p) {
   return json;
 }
 
-forecast::FitOptions fit_options(const NextOptions& o) {
-  forecast::FitOptions options;
+forecast::LossFitOptions fit_options(const NextOptions& o) {
+  forecast::LossFitOptions options;
   options.n_resamples = o.resamples;
   return options;
 }

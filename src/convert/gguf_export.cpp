@@ -199,7 +199,7 @@ void list_tensors(const model::WeightSource& source, const GgufExport& options,
 
 GgufTensorToWrite rope_factors(const ModelConfig& c) {
   GgufTensorToWrite tensor{
-      .name = "rope_freqs.weight", .type_id = 0, .dims = {c.head_dim / 2}, .data = {}};
+      .name = std::string(model::kRopeFactors), .type_id = 0, .dims = {c.head_dim / 2}, .data = {}};
   tensor.data = [factors = model::llama3_factors(*c.llama3_rope, c.rope_theta, c.head_dim)](
                     const store::GgufSink& sink) {
     return sink(std::as_bytes(std::span(factors)));

@@ -12,17 +12,13 @@
 #include "store/shard.h"
 
 namespace belay::data {
-namespace {
-
-using base::Result;
-using base::Status;
 
 /// Documents in memory, a byte a token.
-struct Bytes {
+struct MemoryBytes {
   std::string text;
   std::vector<store::ShardDocument> documents;
 
-  explicit Bytes(std::vector<std::string> texts) {
+  explicit MemoryBytes(std::vector<std::string> texts) {
     std::size_t size = 0;
     for (const std::string& t : texts) size += t.size();
     text.reserve(size);
@@ -47,11 +43,11 @@ struct Bytes {
 };
 
 /// Documents in memory as ids of a tokenizer.
-struct Ids {
+struct MemoryIds {
   std::vector<std::int32_t> ids;
   std::vector<store::ShardDocument> documents;
 
-  Ids(const text::Tokenizer& tokenizer, std::span<const std::string_view> texts) {
+  MemoryIds(const text::Tokenizer& tokenizer, std::span<const std::string_view> texts) {
     std::uint32_t number = 0;
     for (const std::string_view t : texts) {
       ++number;
@@ -63,6 +59,11 @@ struct Ids {
   std::span<const std::byte> bytes() const { return std::as_bytes(std::span(ids)); }
   TokenStream::Part part() const { return {bytes(), sizeof(std::int32_t), documents}; }
 };
+
+namespace {
+
+using base::Result;
+using base::Status;
 
 constexpr std::uint64_t kMostFileBytes = std::uint64_t{1} << 30;
 constexpr const char* kAgain = "prepare the data again";
@@ -143,8 +144,8 @@ struct Dataset::State {
   text::Tokenizer tokenizer = text::Tokenizer::bytes();
   std::vector<std::string> sources;
   std::optional<DatasetManifest> manifest;
-  std::vector<Bytes> memory;  // one of the three
-  std::vector<Ids> encoded;
+  std::vector<MemoryBytes> memory;  // one of the three
+  std::vector<MemoryIds> encoded;
   std::vector<store::Shard> shards;
   std::array<TokenStream, 2> splits;
   std::uint64_t fingerprint = 0;
@@ -210,7 +211,7 @@ Dataset Dataset::of_texts(text::Tokenizer tokenizer,
   state->encoded.emplace_back(state->tokenizer, valid_documents);
   base::Xxh3 hash;
   for (std::size_t s = 0; s < 2; ++s) {
-    const Ids& split = state->encoded[s];
+    const MemoryIds& split = state->encoded[s];
     state->splits[s] = TokenStream({split.part()}, std::nullopt);
     for (const store::ShardDocument& d : split.documents) {
       hash.update(std::as_bytes(std::span(&d.first_token, 1)));

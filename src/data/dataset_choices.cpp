@@ -12,7 +12,6 @@ using base::JsonReader;
 using base::Status;
 using nlohmann::ordered_json;
 
-constexpr std::int64_t kMost = std::int64_t{1} << 53;
 constexpr double kMostDouble = 1e18;
 
 ordered_json near_duplicates_json(const NearDuplicateCounts& n) {
@@ -44,8 +43,8 @@ Status each(const JsonReader& object, std::string_view key,
 }
 
 Status read_count(const JsonReader& object, DroppedCount& count) {
-  BELAY_ASSIGN_OR_RETURN(count.documents, object.require_int("documents", 0, kMost));
-  BELAY_ASSIGN_OR_RETURN(count.text_bytes, object.require_int("text_bytes", 0, kMost));
+  BELAY_ASSIGN_OR_RETURN(count.documents, object.require_int("documents", 0, kMostCounted));
+  BELAY_ASSIGN_OR_RETURN(count.text_bytes, object.require_int("text_bytes", 0, kMostCounted));
   return {};
 }
 
@@ -59,7 +58,7 @@ Status read_filter(const JsonReader& entry, DatasetManifest& m) {
 Status read_near_duplicates(const JsonReader& object, NearDuplicateCounts& n) {
   BELAY_ASSIGN_OR_RETURN(n.threshold, object.require_double("threshold", 0, 1));
   BELAY_RETURN_IF_ERROR(read_count(object, n.dropped));
-  BELAY_ASSIGN_OR_RETURN(n.from_training, object.require_int("from_training", 0, kMost));
+  BELAY_ASSIGN_OR_RETURN(n.from_training, object.require_int("from_training", 0, kMostCounted));
   BELAY_RETURN_IF_ERROR(each(object, "sources", [&n](const JsonReader& entry) -> Status {
     auto& source = n.sources.emplace_back();
     BELAY_ASSIGN_OR_RETURN(source.file, entry.require_string("file"));
@@ -78,12 +77,12 @@ Status read_source(const JsonReader& entry, DatasetManifest& m) {
   MixtureSource& s = m.mixture.emplace_back();
   BELAY_ASSIGN_OR_RETURN(s.pattern, entry.require_string("pattern"));
   BELAY_ASSIGN_OR_RETURN(s.share, entry.require_double("share", 0, 1));
-  BELAY_ASSIGN_OR_RETURN(s.files, entry.require_int("files", 0, kMost));
-  BELAY_ASSIGN_OR_RETURN(s.documents, entry.require_int("documents", 0, kMost));
-  BELAY_ASSIGN_OR_RETURN(s.held_tokens, entry.require_int("held_tokens", 0, kMost));
+  BELAY_ASSIGN_OR_RETURN(s.files, entry.require_int("files", 0, kMostCounted));
+  BELAY_ASSIGN_OR_RETURN(s.documents, entry.require_int("documents", 0, kMostCounted));
+  BELAY_ASSIGN_OR_RETURN(s.held_tokens, entry.require_int("held_tokens", 0, kMostCounted));
   BELAY_ASSIGN_OR_RETURN(s.epochs, entry.require_double("epochs", 0, kMostDouble));
-  BELAY_ASSIGN_OR_RETURN(s.tokens, entry.require_int("tokens", 0, kMost));
-  BELAY_ASSIGN_OR_RETURN(s.unique_tokens, entry.require_int("unique_tokens", 0, kMost));
+  BELAY_ASSIGN_OR_RETURN(s.tokens, entry.require_int("tokens", 0, kMostCounted));
+  BELAY_ASSIGN_OR_RETURN(s.unique_tokens, entry.require_int("unique_tokens", 0, kMostCounted));
   return {};
 }
 

@@ -21,7 +21,6 @@ using nlohmann::ordered_json;
 
 constexpr std::string_view kFormat = "belay dataset";
 constexpr std::int64_t kVersion = 1;
-constexpr std::int64_t kMost = std::int64_t{1} << 53;
 constexpr std::size_t kMostFiles = std::size_t{1} << 24;
 constexpr base::JsonLimits kLimits{.max_bytes = std::uint64_t{1} << 30, .max_depth = 8};
 // The text ends in `"xxh3":"0123456789abcdef"}` and a line end; the checksum is of all before it.
@@ -94,7 +93,7 @@ Result<std::vector<DatasetManifest::File>> files_of(const JsonReader& object, st
         f.name.find('\0') != std::string::npos) {
       return entry.error(base::Code::kCorrupt, "file", "is not the name of a file in the folder");
     }
-    BELAY_ASSIGN_OR_RETURN(const std::int64_t bytes, entry.require_int("bytes", 0, kMost));
+    BELAY_ASSIGN_OR_RETURN(const std::int64_t bytes, entry.require_int("bytes", 0, kMostCounted));
     f.bytes = static_cast<std::uint64_t>(bytes);
     BELAY_ASSIGN_OR_RETURN(f.xxh3, hash_of(entry, "xxh3"));
   }
@@ -105,9 +104,9 @@ Result<DatasetManifest::Part> part_of(const JsonReader& splits, Split split,
                                       const std::string& file) {
   BELAY_ASSIGN_OR_RETURN(const JsonReader object, splits.require_object(split_name(split)));
   DatasetManifest::Part part;
-  BELAY_ASSIGN_OR_RETURN(part.documents, object.require_int("documents", 0, kMost));
-  BELAY_ASSIGN_OR_RETURN(part.tokens, object.require_int("tokens", 0, kMost));
-  BELAY_ASSIGN_OR_RETURN(part.text_bytes, object.require_int("text_bytes", 0, kMost));
+  BELAY_ASSIGN_OR_RETURN(part.documents, object.require_int("documents", 0, kMostCounted));
+  BELAY_ASSIGN_OR_RETURN(part.tokens, object.require_int("tokens", 0, kMostCounted));
+  BELAY_ASSIGN_OR_RETURN(part.text_bytes, object.require_int("text_bytes", 0, kMostCounted));
   BELAY_ASSIGN_OR_RETURN(part.shards, files_of(object, "shards", file));
   return part;
 }
@@ -133,10 +132,10 @@ Status read_history(const JsonReader& root, DatasetManifest& m) {
   BELAY_ASSIGN_OR_RETURN(m.valid_fraction, made.require_double("valid_fraction", 0, 1));
   BELAY_ASSIGN_OR_RETURN(m.valid_given, made.require_bool("valid_given"));
   BELAY_ASSIGN_OR_RETURN(m.held_out, made.require_string("held_out"));
-  BELAY_ASSIGN_OR_RETURN(m.duplicates, made.require_int("duplicates", 0, kMost));
-  BELAY_ASSIGN_OR_RETURN(m.duplicate_bytes, made.require_int("duplicate_bytes", 0, kMost));
-  BELAY_ASSIGN_OR_RETURN(m.empty, made.require_int("empty", 0, kMost));
-  BELAY_ASSIGN_OR_RETURN(m.cut, made.require_int("cut", 0, kMost));
+  BELAY_ASSIGN_OR_RETURN(m.duplicates, made.require_int("duplicates", 0, kMostCounted));
+  BELAY_ASSIGN_OR_RETURN(m.duplicate_bytes, made.require_int("duplicate_bytes", 0, kMostCounted));
+  BELAY_ASSIGN_OR_RETURN(m.empty, made.require_int("empty", 0, kMostCounted));
+  BELAY_ASSIGN_OR_RETURN(m.cut, made.require_int("cut", 0, kMostCounted));
   BELAY_ASSIGN_OR_RETURN(const JsonReader skipped, made.require("skipped"));
   BELAY_ASSIGN_OR_RETURN(m.skipped, skipped.strings(kMostFiles));
   return read_choices(made, m);
@@ -186,7 +185,7 @@ Result<DatasetManifest> parse_manifest(std::string_view text, const std::string&
   if (format != kFormat) {
     return root.error(base::Code::kCorrupt, "format", "is not a dataset's", std::string(kFormat));
   }
-  BELAY_ASSIGN_OR_RETURN(const std::int64_t version, root.require_int("version", 0, kMost));
+  BELAY_ASSIGN_OR_RETURN(const std::int64_t version, root.require_int("version", 0, kMostCounted));
   if (version != kVersion) {
     return root.error(base::Code::kUnsupported, "version", "is not known to this program",
                       std::to_string(kVersion), "prepare the data again");

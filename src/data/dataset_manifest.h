@@ -14,6 +14,8 @@
 namespace belay::data {
 
 inline constexpr const char* kManifestName = "dataset.json";
+/// The most documents, bytes or tokens that it may speak of: whole numbers of a double.
+inline constexpr std::int64_t kMostCounted = std::int64_t{1} << 53;
 
 enum class Split : std::uint8_t { kTrain, kValid };
 inline constexpr std::array<Split, 2> kSplits = {Split::kTrain, Split::kValid};

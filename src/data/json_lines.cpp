@@ -10,16 +10,16 @@
 namespace belay::data {
 namespace {
 
-constexpr std::size_t kMostShown = 8;
+constexpr std::size_t kMostKeysShown = 8;
 
 base::Status no_such_field(const base::JsonReader& line, const std::string& place,
                            const std::string& field) {
   const std::vector<std::string> keys = line.keys();
   std::string there;
-  for (std::size_t i = 0; i < keys.size() && i < kMostShown; ++i) {
+  for (std::size_t i = 0; i < keys.size() && i < kMostKeysShown; ++i) {
     there += (i == 0 ? "" : ", ") + base::printable(keys[i], 40);
   }
-  if (keys.size() > kMostShown) there += ", ...";
+  if (keys.size() > kMostKeysShown) there += ", ...";
   return base::corrupt({.where = place,
                         .what = "has no field " + base::printable(field),
                         .seen = there,

@@ -16,7 +16,7 @@ using base::Result;
 using base::Status;
 
 constexpr double kMostEpochs = 1000;
-constexpr std::size_t kMostShown = 8;
+constexpr std::size_t kMostNamesShown = 8;
 constexpr const char* kWhere = "--weight";
 
 bool glob(std::string_view pattern, std::string_view text) {
@@ -42,7 +42,7 @@ bool glob(std::string_view pattern, std::string_view text) {
 std::string names_of(const PrepareFiles& files) {
   std::string names;
   for (std::size_t i = files.n_valid; i < files.files.size(); ++i) {
-    if (i - files.n_valid == kMostShown) return names + ", ...";
+    if (i - files.n_valid == kMostNamesShown) return names + ", ...";
     names += (names.empty() ? "" : ", ") + base::printable(files.files[i].path);
   }
   return names;

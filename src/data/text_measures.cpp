@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "base/hash.h"
+#include "base/trim.h"
 #include "data/words.h"
 #include "text/unicode.h"
 
@@ -42,12 +43,6 @@ std::int64_t count_of(std::string_view text, std::string_view what) {
 std::int64_t characters_of(std::string_view text) {
   return std::count_if(text.begin(), text.end(),
                        [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
-}
-
-std::string_view trimmed(std::string_view line) {
-  const std::size_t first = line.find_first_not_of(kBlank);
-  if (first == std::string_view::npos) return {};
-  return line.substr(first, line.find_last_not_of(kBlank) + 1 - first);
 }
 
 bool begins_with_any(std::string_view line, std::span<const std::string_view> marks) {
@@ -170,7 +165,7 @@ const TextMeasures::Lines& TextMeasures::lines() {
   };
   for (std::size_t at = 0; at < text_.size();) {
     const std::size_t end = std::min(text_.find('\n', at), text_.size());
-    const std::string_view line = trimmed(text_.substr(at, end - at));
+    const std::string_view line = base::trimmed(text_.substr(at, end - at), kBlank);
     at = end + 1;
     if (line.empty()) {
       close_paragraph();

@@ -13,7 +13,7 @@ namespace {
 
 using base::Result;
 
-struct Curve {
+struct BudgetCurve {
   double log_c = 0;
   std::vector<double> x, y;  // log N, log loss; by rising N
 };
@@ -70,8 +70,8 @@ std::vector<std::vector<LossPoint>> budgets_of(std::span<const LossPoint> points
 }
 
 /// The points around the lowest, one a size; fewer than three where it lies at an end.
-Curve curve_of(std::vector<LossPoint> budget, double depth) {
-  Curve curve;
+BudgetCurve curve_of(std::vector<LossPoint> budget, double depth) {
+  BudgetCurve curve;
   for (const LossPoint& p : budget) {
     curve.log_c += std::log(p.flops) / static_cast<double>(budget.size());
   }
@@ -114,7 +114,7 @@ std::optional<Line> line_of(const std::vector<double>& xs, const std::vector<dou
 
 /// Intervals of the optima and of the exponent: scatter put on each curve's points anew, its lowest
 /// point found again, and the budgets drawn with replacement.
-void add_intervals(Isoflop& all, const std::vector<Curve>& curves, double scatter,
+void add_intervals(Isoflop& all, const std::vector<BudgetCurve>& curves, double scatter,
                    const IsoflopOptions& o) {
   std::vector<double> exponents;
   std::vector<std::vector<double>> sizes(curves.size());
@@ -155,13 +155,13 @@ void add_intervals(Isoflop& all, const std::vector<Curve>& curves, double scatte
 
 Result<Isoflop> fit_isoflop(std::span<const LossPoint> points, const IsoflopOptions& options) {
   Isoflop all;
-  std::vector<Curve> curves;
+  std::vector<BudgetCurve> curves;
   double square = 0, freedom = 0;
   for (auto& budget : budgets_of(points, options)) {
     const std::string name = fmt::format("{:.3g} FLOPs", budget[0].flops);
     const std::size_t n = budget.size();
     if (n < 4) continue;
-    Curve curve = curve_of(std::move(budget), options.depth);
+    BudgetCurve curve = curve_of(std::move(budget), options.depth);
     if (curve.x.size() < 3) {
       all.left_out.push_back(name + ": the lowest loss is that of the smallest or largest model");
       continue;

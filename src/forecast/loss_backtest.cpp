@@ -45,13 +45,13 @@ class StraightLine {
 
 struct Sums {
   std::vector<double> law, no_change, line;  // relative errors
-  Backtest all;
+  LossBacktest all;
 };
 
 /// One fit and its forecasts of the later runs; points by rising compute.
 void forecast(base::ThreadPool& threads, const std::vector<LossPoint>& fitted,
-              std::span<const LossPoint> later, const FitOptions& fit_options,
-              const BacktestOptions& options, Sums& sums) {
+              std::span<const LossPoint> later, const LossFitOptions& fit_options,
+              const LossBacktestOptions& options, Sums& sums) {
   const double most = fitted.back().flops;
   double low = HUGE_VAL, high = 0, last = HUGE_VAL;
   for (const LossPoint& p : fitted) {
@@ -70,7 +70,7 @@ void forecast(base::ThreadPool& threads, const std::vector<LossPoint>& fitted,
   const Result<LossFit> fit = fit_loss(threads, fitted, fit_options);
   if (!fit.ok()) return;
   const StraightLine line(fitted);
-  Backtest& all = sums.all;
+  LossBacktest& all = sums.all;
   ++all.n_fits;
   for (const LossPoint& p : next) {
     const stats::Draws draws = predict_loss(*fit, p.n_params, p.n_tokens, p.unique_tokens,
@@ -97,15 +97,15 @@ void forecast(base::ThreadPool& threads, const std::vector<LossPoint>& fitted,
 
 }  // namespace
 
-Result<Backtest> backtest_loss(base::ThreadPool& threads, std::span<const LossPoint> points,
-                               const FitOptions& fit, const BacktestOptions& options) {
+Result<LossBacktest> backtest_loss(base::ThreadPool& threads, std::span<const LossPoint> points,
+                                   const LossFitOptions& fit, const LossBacktestOptions& options) {
   std::vector<LossPoint> sorted(points.begin(), points.end());
   for (LossPoint& p : sorted) {
     if (p.flops == 0) p.flops = fit.flops_factor * p.n_params * p.n_tokens;
   }
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const auto& a, const auto& b) { return a.flops < b.flops; });
-  FitOptions each = fit;
+  LossFitOptions each = fit;
   each.n_resamples = options.n_resamples;
   each.drop_highest = 0;
   Sums sums;
@@ -124,7 +124,7 @@ Result<Backtest> backtest_loss(base::ThreadPool& threads, std::span<const LossPo
     }
     forecast(threads, fitted, std::span(sorted).subspan(n_fit), each, options, sums);
   }
-  Backtest& all = sums.all;
+  LossBacktest& all = sums.all;
   if (all.n_forecasts == 0) {
     return base::invalid_argument(
         {.where = "back-test",

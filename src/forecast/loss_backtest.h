@@ -10,7 +10,7 @@
 
 namespace belay::forecast {
 
-struct BacktestOptions {
+struct LossBacktestOptions {
   double ahead = 8;      // times the largest fitted compute
   double window = 0;     // fits only runs within this factor below it; 0: all
   int n_resamples = 50;  // of each fit
@@ -22,7 +22,7 @@ struct BacktestScore {
   double error = 0, crps = 0;
 };
 
-struct Backtest {
+struct LossBacktest {
   std::size_t n_fits = 0, n_forecasts = 0;
   double least_ahead = 0, most_ahead = 0;  // compute of the forecast runs over the largest fitted
   BacktestScore law, no_change, line;
@@ -31,7 +31,9 @@ struct Backtest {
 
 /// An error when no part of them can be fitted
 /// and leaves a run to forecast.
-base::Result<Backtest> backtest_loss(base::ThreadPool& threads, std::span<const LossPoint> points,
-                                     const FitOptions& fit, const BacktestOptions& options = {});
+base::Result<LossBacktest> backtest_loss(base::ThreadPool& threads,
+                                         std::span<const LossPoint> points,
+                                         const LossFitOptions& fit,
+                                         const LossBacktestOptions& options = {});
 
 }  // namespace belay::forecast

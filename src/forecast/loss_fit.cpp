@@ -44,7 +44,7 @@ Status check_point(const LossPoint& p, const std::string& where) {
   return {};
 }
 
-Status check_options(const FitOptions& o) {
+Status check_options(const LossFitOptions& o) {
   BELAY_RETURN_IF_ERROR(
       check_range("fit", "a number of resamples", o.n_resamples, 0, kMostResamples));
   BELAY_RETURN_IF_ERROR(check_range("fit", "a width of the Huber loss", o.huber, 1e-6, 1e3));
@@ -124,7 +124,7 @@ void drop_diverged(LossFit& fit) {
   for (int round = 0; round < kRounds && fit.points.size() > kLeastPoints; ++round) {
     const std::vector<LossRow> rows = rows_of(fit.points);
     const std::vector<double> weights = weights_of(fit.points, 0);
-    const Found found = best_law(rows, weights, Form::kPlain, fit.options);
+    const Found found = best_law(rows, weights, LossForm::kPlain, fit.options);
     std::vector<double> sizes;
     for (const double r : found.residuals) sizes.push_back(std::abs(r));
     const double limit = std::max(kLeast, kTimes * stats::median(sizes));
@@ -142,7 +142,7 @@ void drop_diverged(LossFit& fit) {
 }
 
 /// The mean distance at the held-out points, which are the last of `order`.
-double held_out_error(const LossFit& fit, Form form, const std::vector<std::size_t>& order,
+double held_out_error(const LossFit& fit, LossForm form, const std::vector<std::size_t>& order,
                       std::size_t n_fit) {
   std::vector<LossPoint> points;
   for (std::size_t k = 0; k < n_fit; ++k) points.push_back(fit.points[order[k]]);
@@ -162,7 +162,7 @@ void choose_form(LossFit& fit) {
   const bool repeats = std::any_of(fit.points.begin(), fit.points.end(), [](const LossPoint& p) {
     return p.unique_tokens > 0 && p.n_tokens > 1.01 * p.unique_tokens;
   });
-  fit.form = fit.options.form.value_or(repeats ? Form::kRepeats : Form::kPlain);
+  fit.form = fit.options.form.value_or(repeats ? LossForm::kRepeats : LossForm::kPlain);
   if (!repeats || fit.options.form) return;
   std::vector<std::size_t> order(fit.points.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -171,10 +171,10 @@ void choose_form(LossFit& fit) {
   });
   const std::size_t n_held = std::max<std::size_t>(2, fit.points.size() / 4);
   if (fit.points.size() < n_held + kLeastPoints) return;  // too few to ask: R* keeps to its prior
-  for (const Form form : {Form::kRepeats, Form::kPlain}) {
+  for (const LossForm form : {LossForm::kRepeats, LossForm::kPlain}) {
     fit.forms.push_back({form, held_out_error(fit, form, order, fit.points.size() - n_held)});
   }
-  fit.form = fit.forms[0].error <= fit.forms[1].error ? Form::kRepeats : Form::kPlain;
+  fit.form = fit.forms[0].error <= fit.forms[1].error ? LossForm::kRepeats : LossForm::kPlain;
 }
 
 /// Fits to points drawn with replacement, one resample a chunk; from the best law of all points
@@ -191,7 +191,7 @@ void resample(base::ThreadPool& threads, LossFit& fit, std::span<const LossRow> 
     std::vector<double> drawn(n, 0.0);
     for (std::size_t i = 0; i < n; ++i) drawn[rng.below(i, n)] += 1;
     for (std::size_t i = 0; i < n; ++i) drawn[i] *= weights[i];
-    const LossObjective objective(rows, drawn, fit.form == Form::kRepeats, fit.options.huber,
+    const LossObjective objective(rows, drawn, fit.form == LossForm::kRepeats, fit.options.huber,
                                   fit.options.prior * unit);
     fit.resampled[static_cast<std::size_t>(chunk)] =
         search(objective, n_starts, std::span(&best.x, 1), kTolerance).law;
@@ -201,7 +201,7 @@ void resample(base::ThreadPool& threads, LossFit& fit, std::span<const LossRow> 
 }  // namespace
 
 Result<LossFit> fit_loss(base::ThreadPool& threads, std::span<const LossPoint> points,
-                         const FitOptions& options) {
+                         const LossFitOptions& options) {
   BELAY_RETURN_IF_ERROR(check_options(options));
   BELAY_RETURN_IF_ERROR(check_range("fit", "a number of points", static_cast<double>(points.size()),
                                     0, static_cast<double>(kMostPoints)));

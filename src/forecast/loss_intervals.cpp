@@ -83,7 +83,7 @@ LossIntervals loss_intervals(base::ThreadPool& threads, const LossFit& fit, doub
   BELAY_CHECK(!fit.resampled.empty(), "intervals need resamples");
   const std::vector<LossRow> rows = rows_of(fit.points);
   const std::vector<double> weights = weights_of(fit.points, fit.options.compute_weight);
-  LossObjective objective(rows, weights, fit.form == Form::kRepeats, fit.options.huber, 0);
+  LossObjective objective(rows, weights, fit.form == LossForm::kRepeats, fit.options.huber, 0);
   objective.take_from_zero();  // log A and log B are variables
   const std::vector<double> from = objective.from_law(fit.law);
   const Found best = search(objective, 6, std::span(&from, 1));

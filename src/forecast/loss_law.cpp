@@ -21,10 +21,10 @@ double loss_of_largest(const std::vector<LossPoint>& points) {
 
 }  // namespace
 
-std::string_view form_text(Form form) {
+std::string_view form_text(LossForm form) {
   switch (form) {
-    case Form::kPlain: return "E + A/N^alpha + B/D^beta";
-    case Form::kRepeats: return "E + A/N^alpha + B/D'^beta, D' = U + U R* (1 - exp(-R/R*))";
+    case LossForm::kPlain: return "E + A/N^alpha + B/D^beta";
+    case LossForm::kRepeats: return "E + A/N^alpha + B/D'^beta, D' = U + U R* (1 - exp(-R/R*))";
   }
   return "?";
 }

@@ -40,12 +40,12 @@ struct LossPoint {
   std::string name = {};     // for messages
 };
 
-enum class Form : std::uint8_t { kPlain, kRepeats };
+enum class LossForm : std::uint8_t { kPlain, kRepeats };
 /// "E + A/N^alpha + B/D^beta", ...
-std::string_view form_text(Form form);
+std::string_view form_text(LossForm form);
 
 /// The defaults are what forecast the next rung best where it was tried (docs/forecasting.md).
-struct FitOptions {
+struct LossFitOptions {
   double compute_weight = 0.5;  // a point counts by its compute to this power; 0: all alike
   double prior = 2;             // weight of the prior on alpha and beta; 0: none
   double huber = 1e-3;          // of log residuals, beyond which they count by size, not square
@@ -53,32 +53,32 @@ struct FitOptions {
   int n_resamples = 1000;  // of the bootstrap, up to 100,000
   std::uint64_t seed = 1;
   double flops_factor = 6;
-  std::size_t drop_highest = 0;   // points of highest loss to leave out
-  std::optional<Form> form = {};  // none: chosen by the rungs of largest compute, held out
+  std::size_t drop_highest = 0;       // points of highest loss to leave out
+  std::optional<LossForm> form = {};  // none: chosen by the rungs of largest compute, held out
 };
 
 /// How well a form, fitted to the rest, met the points of largest compute.
 struct FormScore {
-  Form form = Form::kPlain;
+  LossForm form = LossForm::kPlain;
   double error = 0;  // mean of |log loss - log forecast|
 };
 
 struct LossFit {
   LossLaw law;
-  Form form = Form::kPlain;
+  LossForm form = LossForm::kPlain;
   std::vector<FormScore> forms;       // what the choice rests on; empty: nothing was to be chosen
   std::vector<LossLaw> resampled;     // the law fitted to resamples of the points
   std::vector<LossPoint> points;      // those that the law rests on, flops filled in
   std::vector<double> residuals;      // of log loss, one a point
   std::vector<std::string> excluded;  // a point left out and why, a sentence each
-  FitOptions options;
+  LossFitOptions options;
 };
 
 /// Fits the law. Points whose loss is not finite, or far above what the others say, are left out
 /// and named. Errors: fewer than 8 points or than 3 sizes or numbers of tokens among them, numbers
 /// that mean nothing (where = the point's name), losses that do not differ.
 base::Result<LossFit> fit_loss(base::ThreadPool& threads, std::span<const LossPoint> points,
-                               const FitOptions& options = {});
+                               const LossFitOptions& options = {});
 
 /// What a new run of that size will reach: the resampled laws, the scatter of the fitted points,
 /// and a part of the improvement that is forecast over the largest of them.

@@ -67,11 +67,11 @@ double likelihood_unit(std::span<const double> residuals, double huber, std::siz
   return std::max(square / n / share * n / freedom, 1e-16);
 }
 
-Found best_law(std::span<const LossRow> rows, std::span<const double> weights, Form form,
-               const FitOptions& options, double* unit) {
+Found best_law(std::span<const LossRow> rows, std::span<const double> weights, LossForm form,
+               const LossFitOptions& options, double* unit) {
   constexpr std::size_t kStarts = 6;
   constexpr double kFirstUnit = 1e-3;  // times `huber`: residuals of a tenth of a percent
-  const bool repeats = form == Form::kRepeats;
+  const bool repeats = form == LossForm::kRepeats;
   const LossObjective first(rows, weights, repeats, options.huber, kFirstUnit * options.huber);
   const Found rough = search(first, kStarts);
   const double scale = likelihood_unit(rough.residuals, options.huber, first.size());

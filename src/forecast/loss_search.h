@@ -31,7 +31,7 @@ Found search(const LossObjective& objective, std::size_t n_starts,
 double likelihood_unit(std::span<const double> residuals, double huber, std::size_t n_variables);
 
 /// The best law of the points under a form: a first search fixes the unit of the prior.
-Found best_law(std::span<const LossRow> rows, std::span<const double> weights, Form form,
-               const FitOptions& options, double* unit = nullptr);
+Found best_law(std::span<const LossRow> rows, std::span<const double> weights, LossForm form,
+               const LossFitOptions& options, double* unit = nullptr);
 
 }  // namespace belay::forecast

@@ -15,7 +15,7 @@ using nlohmann::json;
 using store::Forecast;
 using store::Outcome;
 using store::text_at;
-using Found = std::optional<Outcome>;
+using FoundOutcome = std::optional<Outcome>;
 
 /// The path as it is, or beside the register; empty where neither exists.
 std::string find_path(base::Env& env, const std::string& path, const std::string& folder) {
@@ -24,15 +24,16 @@ std::string find_path(base::Env& env, const std::string& path, const std::string
   return !path.starts_with('/') && env.exists(beside) ? beside : "";
 }
 
-Result<Found> outcome_of_run(base::Env& env, const Forecast& forecast, const std::string& folder) {
+Result<FoundOutcome> outcome_of_run(base::Env& env, const Forecast& forecast,
+                                    const std::string& folder) {
   const auto metric = text_at(forecast.target, {"metric"});
-  if (!metric || !store::is_run_folder(env, folder)) return Found();
+  if (!metric || !store::is_run_folder(env, folder)) return FoundOutcome();
   BELAY_ASSIGN_OR_RETURN(const json manifest, store::read_manifest(env, folder));
-  if (text_at(manifest, {"status"}) != "done") return Found();
+  if (text_at(manifest, {"status"}) != "done") return FoundOutcome();
   const auto value = store::number_at(manifest, {*metric});
-  if (!value) return Found();
+  if (!value) return FoundOutcome();
   const double started = store::number_at(manifest, {"started"}).value_or(env.wall_seconds());
-  return Found({forecast.id, *value, std::max(0.0, started)});
+  return FoundOutcome({forecast.id, *value, std::max(0.0, started)});
 }
 
 Result<SeriesRequest> request_of(const json& target) {
@@ -49,24 +50,25 @@ Result<SeriesRequest> request_of(const json& target) {
   return request;
 }
 
-Result<Found> outcome_of_series(base::Env& env, const Forecast& forecast, const std::string& file) {
+Result<FoundOutcome> outcome_of_series(base::Env& env, const Forecast& forecast,
+                                       const std::string& file) {
   const auto at = text_at(forecast.target, {"at"});
   const auto days = at ? parse_date(*at) : std::nullopt;
-  if (!days) return Found();
+  if (!days) return FoundOutcome();
   BELAY_ASSIGN_OR_RETURN(const store::CsvTable table, store::read_csv(env, file));
   BELAY_ASSIGN_OR_RETURN(const SeriesRequest request, request_of(forecast.target));
   BELAY_ASSIGN_OR_RETURN(const Series series, read_series(table, request));
   const double x = years_of_days(*days), time = *days * kSecondsPerDay;
   const auto frontier = forecast.target.find("frontier");
   if (frontier != forecast.target.end() && *frontier == true) {
-    if (series.points.empty() || series.points.back().x < x) return Found();
+    if (series.points.empty() || series.points.back().x < x) return FoundOutcome();
     double best = -HUGE_VAL;
     for (const Point& p : series.points) {
       if (p.x <= x) best = std::max(best, p.y);
     }
-    return std::isfinite(best) ? Found({forecast.id, best, time}) : Found();
+    return std::isfinite(best) ? FoundOutcome({forecast.id, best, time}) : FoundOutcome();
   }
-  Found found;
+  FoundOutcome found;
   for (const Point& p : series.points) {
     if (p.x != x) continue;
     if (found && found->value != p.y) {
@@ -82,17 +84,19 @@ Result<Found> outcome_of_series(base::Env& env, const Forecast& forecast, const 
 
 }  // namespace
 
-Result<Found> look_up_outcome(base::Env& env, const Forecast& forecast,
-                              const std::string& register_folder) {
+Result<FoundOutcome> look_up_outcome(base::Env& env, const Forecast& forecast,
+                                     const std::string& register_folder) {
   if (const auto run = text_at(forecast.target, {"run"})) {
     const std::string folder = find_path(env, *run, register_folder);
-    return folder.empty() ? Result<Found>(Found()) : outcome_of_run(env, forecast, folder);
+    return folder.empty() ? Result<FoundOutcome>(FoundOutcome())
+                          : outcome_of_run(env, forecast, folder);
   }
   if (const auto series = text_at(forecast.target, {"series"})) {
     const std::string file = find_path(env, *series, register_folder);
-    return file.empty() ? Result<Found>(Found()) : outcome_of_series(env, forecast, file);
+    return file.empty() ? Result<FoundOutcome>(FoundOutcome())
+                        : outcome_of_series(env, forecast, file);
   }
-  return Found();
+  return FoundOutcome();
 }
 
 json series_target(const Series& series, const std::string& file, const std::string& at) {

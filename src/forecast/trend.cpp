@@ -18,14 +18,15 @@ constexpr std::size_t kLeastOrigins = 4;  // below, a back-test neither chooses 
 
 std::vector<Shape> shapes_to_try(const TrendOptions& o) {
   if (o.form) return {{*o.form, o.ceiling}};
-  if (o.linear) return {{Form::kLinear, {}}};
-  if (o.ceiling) return {{Form::kLogistic, o.ceiling}, {Form::kLogistic, o.ceiling, true}};
-  if (!o.by_date) return {{Form::kExponential, {}}};
-  return {{Form::kExponential, {}}, {Form::kLogistic, {}}, {Form::kHyperbolic, {}}};
+  if (o.linear) return {{TrendForm::kLinear, {}}};
+  if (o.ceiling)
+    return {{TrendForm::kLogistic, o.ceiling}, {TrendForm::kLogistic, o.ceiling, true}};
+  if (!o.by_date) return {{TrendForm::kExponential, {}}};
+  return {{TrendForm::kExponential, {}}, {TrendForm::kLogistic, {}}, {TrendForm::kHyperbolic, {}}};
 }
 
 /// The mean CRPS of each origin, by origin.
-std::map<double, double> by_origin(const Backtest& test) {
+std::map<double, double> by_origin(const TrendBacktest& test) {
   std::map<double, std::pair<double, int>> sums;
   for (const BacktestRow& row : test.rows) {
     auto& [sum, n] = sums[row.origin];
@@ -38,7 +39,7 @@ std::map<double, double> by_origin(const Backtest& test) {
 }
 
 /// By how much b's CRPS exceeds a's over the origins of both: mean and standard error.
-std::pair<double, double> difference(const Backtest& a, const Backtest& b) {
+std::pair<double, double> difference(const TrendBacktest& a, const TrendBacktest& b) {
   const auto first = by_origin(a), second = by_origin(b);
   std::vector<double> d;
   for (const auto& [origin, crps] : first) {
@@ -86,7 +87,7 @@ void choose(Trend& trend) {
 
 std::string shape_name(const Shape& shape) {
   std::string name(form_name(shape.form));
-  if (shape.form != Form::kLogistic || !shape.ceiling) return name;
+  if (shape.form != TrendForm::kLogistic || !shape.ceiling) return name;
   return name + fmt::format(" with {} {}", shape.lower ? "a fitted ceiling up to" : "ceiling",
                             *shape.ceiling);
 }
@@ -113,7 +114,7 @@ double StopPrior::chance_within(double h) const {
 
 double StopPrior::quantile(double q) const { return years * (std::pow(1 - q, -1 / shape) - 1); }
 
-const Backtest* Trend::test() const {
+const TrendBacktest* Trend::test() const {
   const auto& test = candidates[chosen].test;
   return test ? &*test : nullptr;
 }
@@ -182,11 +183,11 @@ Result<Trend> fit_trend(std::span<const Point> points, const TrendOptions& optio
               0,
               "",
               1,
-              *TrendFit::fit(points, {Form::kLinear, {}}, {.n_draws = 1}),
+              *TrendFit::fit(points, {TrendForm::kLinear, {}}, {.n_draws = 1}),
               {}};
   choose(trend);
   if (trend.candidates.size() == 1) trend.why = options.form ? "as asked for" : "";
-  const Backtest* test = trend.test();
+  const TrendBacktest* test = trend.test();
   if (options.calibrate && test != nullptr && test->n_origins >= kLeastOrigins) {
     trend.widened = std::max(1.0, test->spread);
   }

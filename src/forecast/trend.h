@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "forecast/backtest.h"
+#include "forecast/trend_backtest.h"
 #include "forecast/trend_fit.h"
 
 namespace belay::forecast {
@@ -34,7 +34,7 @@ struct StopPrior {
 };
 
 struct TrendOptions {
-  std::optional<Form> form = {};       // none: chosen
+  std::optional<TrendForm> form = {};  // none: chosen
   std::optional<double> ceiling = {};  // of the values: only logistic curves have one
   bool by_date = true;                 // else x is a logarithm, and only the power law is tried
   bool linear = false;                 // values are on a scale without factors (abilities)
@@ -50,7 +50,7 @@ std::string shape_name(const Shape& shape);
 /// A form that was tried.
 struct Candidate {
   Shape shape;
-  std::optional<Backtest> test;
+  std::optional<TrendBacktest> test;
   std::string fault;  // why it cannot be fitted
 };
 
@@ -62,7 +62,7 @@ struct Trend {
   TrendFit fit;
   StopPrior stop;
 
-  const Backtest* test() const;  // of the chosen form; null where there are too few points
+  const TrendBacktest* test() const;  // of the chosen form; null where there are too few points
   /// Growth as the form has it: the time in which y doubles (the odds of a logistic curve do),
   /// infinite where it does not grow; negative slopes give the halving time (see shrinks).
   Spread doubling() const;

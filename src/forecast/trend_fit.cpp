@@ -68,12 +68,12 @@ Status check(std::span<const Point> points, const Shape& shape) {
   if (low->y == high->y) {
     return refused("all values are equal: there is no trend to fit", fmt::format("{}", low->y));
   }
-  if (shape.form != Form::kLinear && low->y <= 0) {
+  if (shape.form != TrendForm::kLinear && low->y <= 0) {
     return refused(
         fmt::format("a value has no logarithm, which the {} form needs", form_name(shape.form)),
         fmt::format("{}", low->y), "above 0", "leave such rows out, with --where");
   }
-  if (shape.form == Form::kLogistic && shape.ceiling && high->y >= *shape.ceiling) {
+  if (shape.form == TrendForm::kLogistic && shape.ceiling && high->y >= *shape.ceiling) {
     return refused("a value is not below the ceiling of the logistic curve",
                    fmt::format("{}", high->y), fmt::format("below {}", *shape.ceiling));
   }
@@ -82,45 +82,45 @@ Status check(std::span<const Point> points, const Shape& shape) {
 
 }  // namespace
 
-std::string_view form_name(Form form) {
+std::string_view form_name(TrendForm form) {
   constexpr std::array<std::string_view, 4> kNames = {"linear", "exponential", "logistic",
                                                       "hyperbolic"};
   return kNames.at(static_cast<std::size_t>(form));
 }
 
 double TrendFit::to_z(const Line& line, double y) const {
-  if (shape_.form == Form::kLinear) return y;
-  if (shape_.form == Form::kLogistic) return std::log(y) - std::log(line.fourth - y);
+  if (shape_.form == TrendForm::kLinear) return y;
+  if (shape_.form == TrendForm::kLogistic) return std::log(y) - std::log(line.fourth - y);
   return std::log(y);
 }
 
 double TrendFit::from_z(const Line& line, double z) const {
-  if (shape_.form == Form::kLinear) return std::clamp(z, -1e300, 1e300);
+  if (shape_.form == TrendForm::kLinear) return std::clamp(z, -1e300, 1e300);
   const double bounded = std::clamp(z, -kMostLog, kMostLog);
-  if (shape_.form == Form::kLogistic) return line.fourth / (1 + std::exp(-bounded));
+  if (shape_.form == TrendForm::kLogistic) return line.fourth / (1 + std::exp(-bounded));
   return std::exp(bounded);
 }
 
 double TrendFit::to_u(const Line& line, double x) const {
-  if (shape_.form != Form::kHyperbolic) return x;
+  if (shape_.form != TrendForm::kHyperbolic) return x;
   const double r = line.fourth - last_x_;
   return x < line.fourth ? -r * std::log((line.fourth - x) / r) : HUGE_VAL;
 }
 
 double TrendFit::from_u(const Line& line, double u) const {
-  if (shape_.form != Form::kHyperbolic) return u;
+  if (shape_.form != TrendForm::kHyperbolic) return u;
   const double r = line.fourth - last_x_;
   return line.fourth - r * std::exp(-u / r);
 }
 
 std::vector<double> TrendFit::grid(std::span<const Point> points) const {
   std::vector<double> values;
-  if (shape_.form == Form::kLogistic && shape_.lower) {
+  if (shape_.form == TrendForm::kLogistic && shape_.lower) {
     const double room = *shape_.ceiling - highest_;
     for (const double f : equal_factors(0.02, 1)) values.push_back(highest_ + f * room);
-  } else if (shape_.form == Form::kLogistic && !shape_.ceiling) {
+  } else if (shape_.form == TrendForm::kLogistic && !shape_.ceiling) {
     for (const double f : equal_factors(0.02, 1000)) values.push_back(highest_ * (1 + f));
-  } else if (shape_.form == Form::kHyperbolic) {
+  } else if (shape_.form == TrendForm::kHyperbolic) {
     const double span = last_x_ - points.front().x;
     for (const double f : equal_factors(0.02, 20)) values.push_back(last_x_ + f * span);
   } else {
@@ -137,7 +137,7 @@ TrendFit::Line TrendFit::line_at(std::span<const Point> points, double fourth) c
   for (const Point& p : points) {
     line.mean_u += to_u(line, p.x) / n;
     line.mean_z += to_z(line, p.y) / n;
-    if (shape_.form == Form::kLogistic) log_stretch -= std::log1p(-p.y / fourth);
+    if (shape_.form == TrendForm::kLogistic) log_stretch -= std::log1p(-p.y / fourth);
   }
   double products = 0;
   for (const Point& p : points) {
@@ -159,7 +159,7 @@ TrendFit::Line TrendFit::line_at(std::span<const Point> points, double fourth) c
   return line;
 }
 
-void TrendFit::draw(const FitOptions& options) {
+void TrendFit::draw(const TrendFitOptions& options) {
   std::vector<double> up_to;  // cumulative weights
   double sum = 0;
   for (const Line& line : lines_) {
@@ -186,7 +186,7 @@ void TrendFit::draw(const FitOptions& options) {
 }
 
 Result<TrendFit> TrendFit::fit(std::span<const Point> points, const Shape& shape,
-                               const FitOptions& options) {
+                               const TrendFitOptions& options) {
   BELAY_RETURN_IF_ERROR(check(points, shape));
   BELAY_CHECK(std::is_sorted(points.begin(), points.end(),
                              [](const Point& a, const Point& b) { return a.x < b.x; }),
@@ -239,7 +239,7 @@ std::vector<double> TrendFit::reach(double level) const {
   for (const Draw& d : draws_) {
     const Line& line = lines_[d.line];
     double place = HUGE_VAL;
-    const bool possible = shape_.form != Form::kLogistic || level < line.fourth;
+    const bool possible = shape_.form != TrendForm::kLogistic || level < line.fourth;
     if (possible && (upward ? d.slope > 0 : d.slope < 0)) {
       const double u = line.mean_u + (to_z(line, level) - d.noise - d.level) / d.slope;
       place = std::max(from_u(line, u), last_x_);

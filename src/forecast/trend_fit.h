@@ -24,9 +24,9 @@
 
 namespace belay::forecast {
 
-enum class Form : std::uint8_t { kLinear, kExponential, kLogistic, kHyperbolic };
+enum class TrendForm : std::uint8_t { kLinear, kExponential, kLogistic, kHyperbolic };
 /// "exponential", ...
-std::string_view form_name(Form form);
+std::string_view form_name(TrendForm form);
 
 struct Point {
   double x = 0;  // years since 1970, or the logarithm of an amount
@@ -34,12 +34,12 @@ struct Point {
 };
 
 struct Shape {
-  Form form = Form::kExponential;
+  TrendForm form = TrendForm::kExponential;
   std::optional<double> ceiling = {};  // of a logistic curve; none: fitted
   bool lower = false;                  // fitted too, but at most `ceiling`
 };
 
-struct FitOptions {
+struct TrendFitOptions {
   int n_draws = 4000;
   double widen = 1;  // factor on all deviations from the best curve (calibration by a back-test)
   std::uint64_t seed = 0;
@@ -52,7 +52,7 @@ class TrendFit {
   /// points in order of x. What cannot be fitted is kInvalidArgument: fewer than three points, all
   /// at one x or one value, values outside what the form can have.
   static base::Result<TrendFit> fit(std::span<const Point> points, const Shape& shape,
-                                    const FitOptions& options = {});
+                                    const TrendFitOptions& options = {});
 
   /// What an observation at x would be.
   stats::Draws value_at(double x) const;
@@ -97,7 +97,7 @@ class TrendFit {
   double from_u(const Line& line, double u) const;
   Line line_at(std::span<const Point> points, double fourth) const;
   std::vector<double> grid(std::span<const Point> points) const;
-  void draw(const FitOptions& options);
+  void draw(const TrendFitOptions& options);
 
   Shape shape_;
   std::size_t n_points_ = 0, best_ = 0;

@@ -18,7 +18,6 @@ using base::JsonReader;
 using base::Result;
 using base::Status;
 
-constexpr std::uint64_t kMaxConfigBytes = 1 << 20;
 constexpr Family kFamilies[] = {Family::kLlama, Family::kMistral, Family::kQwen2, Family::kQwen3};
 constexpr std::string_view kArchitectures =
     "LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM";

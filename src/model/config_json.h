@@ -10,6 +10,7 @@
 // size of one particular model (num_key_value_heads 8), the key is required.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,9 @@
 #include "tensor/dtype.h"
 
 namespace belay::model {
+
+/// The most that a config.json may be.
+inline constexpr std::uint64_t kMaxConfigBytes = 1 << 20;
 
 /// Parses and checks; `file` is what messages call the text. kUnsupported: a valid config that asks
 /// for what is not implemented; kCorrupt: wrong types, ranges, or contradictions.

@@ -19,8 +19,6 @@ using base::Status;
 using store::GgufFile;
 using store::GgufTensor;
 
-constexpr std::string_view kRopeFactors = "rope_freqs.weight";
-
 constexpr std::array<std::string_view, 20> kRead = {"vocab_size",
                                                     "context_length",
                                                     "embedding_length",

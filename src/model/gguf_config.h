@@ -23,6 +23,9 @@ std::string_view gguf_architecture(Family family);
 /// of q and k stand in another order in the file.
 bool rotates_neighbours(Family family);
 
+/// The tensor of those factors.
+inline constexpr std::string_view kRopeFactors = "rope_freqs.weight";
+
 /// Tensors say what no key does: biases, tied embeddings, and the factors of Llama 3's rope
 /// scaling.
 base::Result<ModelConfig> gguf_config(const store::GgufFile& file);

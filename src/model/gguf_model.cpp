@@ -25,11 +25,6 @@ using tensor::DType;
 
 constexpr std::string_view kHead = "output.weight";
 constexpr std::string_view kEmbedding = "token_embd.weight";
-constexpr std::string_view kRopeFactors = "rope_freqs.weight";
-
-std::int64_t row_size(const WeightSpec& spec) {
-  return spec.shape.rank() == 1 ? 1 : spec.shape.last();
-}
 
 /// The fastest dimension first.
 std::vector<std::int64_t> part_dims(const WeightSpec& spec, const WeightPart& part) {
@@ -124,7 +119,7 @@ class GgufWeights final : public WeightSource {
   Status read_as(DType type, std::size_t index, std::int64_t first, std::int64_t n,
                  std::byte* to) const {
     const WeightSpec& spec = table_[index];
-    const std::int64_t bytes = tensor::stored_bytes(type, row_size(spec));
+    const std::int64_t bytes = tensor::stored_bytes(type, spec.row_size());
     for (const WeightPart& part : spec.parts) {
       const std::int64_t begin = std::max(first, part.row);
       const std::int64_t end = std::min(first + n, part.row + part.rows);
@@ -163,7 +158,7 @@ class GgufWeights final : public WeightSource {
                   std::byte* to) const {
     const GgufTensor& tensor = *file_.find(part.gguf_name);
     const BlockType blocks = *ops::block_type_of(tensor.type_id);
-    const auto width = static_cast<std::size_t>(row_size(spec));
+    const auto width = static_cast<std::size_t>(spec.row_size());
     const std::size_t bytes = width / ops::block_weights(blocks) * ops::block_bytes(blocks);
     const auto from = static_cast<std::size_t>(stored_row(part, row)) * bytes;
     const std::span<const std::byte> stored = file_.bytes(tensor).subspan(from, bytes);

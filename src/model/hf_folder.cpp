@@ -20,17 +20,12 @@ using base::Status;
 using store::TensorFiles;
 using store::TensorInfo;
 
-constexpr std::uint64_t kMaxConfigBytes = 1 << 20;
 constexpr std::string_view kHeadName = "lm_head.weight";
 
 /// The shape of rows [0, rows) of a weight: [rows, in] or [rows].
 std::vector<std::int64_t> part_shape(const WeightSpec& spec, const WeightPart& part) {
   if (spec.shape.rank() == 1) return {part.rows};
   return {part.rows, spec.shape.last()};
-}
-
-std::int64_t row_size(const WeightSpec& spec) {
-  return spec.shape.rank() == 1 ? 1 : spec.shape.last();
 }
 
 Status check_part(const TensorFiles& files, const WeightSpec& spec, const WeightPart& part,
@@ -96,7 +91,7 @@ Status check_tensors(const TensorFiles& files, const ModelConfig& config,
 
 Status read_weight(const TensorFiles& files, const WeightSpec& spec, std::vector<float>& values) {
   values.resize(static_cast<std::size_t>(spec.shape.count()));
-  const std::int64_t width = row_size(spec);
+  const std::int64_t width = spec.row_size();
   for (const WeightPart& part : spec.parts) {
     const auto out = std::span(values).subspan(static_cast<std::size_t>(part.row * width),
                                                static_cast<std::size_t>(part.rows * width));
@@ -203,7 +198,7 @@ class HfWeights final : public WeightSource {
 
   Status read(std::size_t index, std::int64_t first, std::int64_t n, std::byte* to) const override {
     const WeightSpec& spec = o_.table[index];
-    const std::int64_t width = row_size(spec), size = tensor::dtype_bytes(type(index));
+    const std::int64_t width = spec.row_size(), size = tensor::dtype_bytes(type(index));
     for (const WeightPart& part : spec.parts) {
       const std::int64_t begin = std::max(first, part.row);
       const std::int64_t end = std::min(first + n, part.row + part.rows);

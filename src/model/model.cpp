@@ -12,11 +12,9 @@ namespace {
 using tensor::DType;
 using tensor::View;
 
-bool is_matrix(const WeightSpec& w) { return w.shape.rank() == 2; }
-
 /// The embedding is packed only where it is the output layer too.
 bool is_packed(const WeightSpec& w, const ModelConfig& config) {
-  return is_matrix(w) && (w.role != Role::kEmbedding || config.tied_embeddings);
+  return w.is_matrix() && (w.role != Role::kEmbedding || config.tied_embeddings);
 }
 
 /// The type of the embedding as a model for inference looks it up: that in which it is stored.
@@ -44,7 +42,7 @@ Model::Sizes Model::place(const std::vector<WeightSpec>& table, const ModelConfi
   for (std::size_t i = 0; i < table.size(); ++i) {
     const WeightSpec& w = table[i];
     Held& h = held.emplace_back();
-    if (stored == nullptr || !is_matrix(w)) {
+    if (stored == nullptr || !w.is_matrix()) {
       h.floats = sizes.floats;
       sizes.floats += ops::round_up(w.shape.count(), 16);
     }

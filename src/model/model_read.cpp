@@ -43,8 +43,6 @@ void widen_in_place(std::byte* memory, std::int64_t n) {
   }
 }
 
-bool is_matrix(const WeightSpec& w) { return w.shape.rank() == 2; }
-
 }  // namespace
 
 Status Model::read_panel(base::Isa isa, const WeightSource& source, std::size_t index,
@@ -70,7 +68,7 @@ Status Model::read(base::Context& ctx, const WeightSource& source) {
   std::vector<std::pair<std::size_t, std::int64_t>> panels;  // of all matrices
   std::int64_t widest = 0;
   for (std::size_t i = 0; i < table_.size(); ++i) {
-    if (!is_matrix(table_[i])) continue;
+    if (!table_[i].is_matrix()) continue;
     const std::int64_t n = ops::ceil_div(table_[i].shape[0], kPanel);
     for (std::int64_t panel = 0; panel < n; ++panel) panels.emplace_back(i, panel);
     widest = std::max(widest, table_[i].shape[1]);
@@ -82,7 +80,7 @@ Status Model::read(base::Context& ctx, const WeightSource& source) {
   });
   BELAY_RETURN_IF_ERROR(verified.get());
   for (std::size_t i = 0; i < table_.size(); ++i) {
-    if (is_matrix(table_[i])) continue;
+    if (table_[i].is_matrix()) continue;
     const tensor::View v = master(i);
     BELAY_RETURN_IF_ERROR(source.read(i, 0, v.count(), static_cast<std::byte*>(v.data)));
   }

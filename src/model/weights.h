@@ -50,6 +50,8 @@ struct WeightSpec {
   bool muon = false;    // a hidden matrix, which Muon may take
   std::vector<WeightPart> parts;
   std::string name() const { return parts.front().hf_name; }  // how messages name it
+  bool is_matrix() const { return shape.rank() == 2; }
+  std::int64_t row_size() const { return is_matrix() ? shape.last() : 1; }
 };
 
 /// Every weight of the model, in the order: embedding, layers (attention then FFN), final norm,

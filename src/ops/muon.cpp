@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kIterations = 5;
 constexpr float kA = 3.4445f, kB = -4.7750f, kC = 2.0315f;
-constexpr std::int64_t kChunk = 16384, kRows = 16;  // elements and rows of a task
+constexpr std::int64_t kChunk = 16384, kTaskRows = 16;  // elements and rows of a task
 
 using tensor::DType;
 using tensor::View;
@@ -86,7 +86,7 @@ void newton_schulz(base::Context& ctx, Buffers& b, std::int64_t n, std::int64_t 
     pack_weight(ctx, b.x, b.rows_of_x, b.columns_of_x);
     const View a{b.a, {n, n}, DType::kF32}, p{b.p, {n, n}, DType::kF32};
     multiply(ctx, {.x = b.x, .b = b.rows_of_x, .y = a, .m = n, .n = n, .k = m, .ldx = m, .ldy = n});
-    for_chunks(ctx, n, kRows, [&](std::int64_t row, std::int64_t end, int) {
+    for_chunks(ctx, n, kTaskRows, [&](std::int64_t row, std::int64_t end, int) {
       for (; row < end; ++row) {
         const float* a_row = b.a + row * n;
         scale_row(element(b.left, row * n), kC, a_row, n);

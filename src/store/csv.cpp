@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/json.h"
+#include "base/trim.h"
 
 namespace belay::store {
 namespace {
@@ -39,9 +40,9 @@ std::size_t valid_utf8(std::string_view text) {
 }
 
 /// Walks the text once, a row at a time.
-class Walk {
+class CsvWalk {
  public:
-  Walk(std::string_view text, const std::string& file, const CsvLimits& limits)
+  CsvWalk(std::string_view text, const std::string& file, const CsvLimits& limits)
       : text_(text), file_(file), limits_(limits) {}
 
   bool done() const { return at_ == text_.size(); }
@@ -159,12 +160,6 @@ Status check_columns(const CsvTable& table) {
   return {};
 }
 
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
-
 }  // namespace
 
 std::optional<std::size_t> CsvTable::find(std::string_view column) const {
@@ -189,7 +184,7 @@ Result<std::size_t> CsvTable::column(std::string_view name) const {
 }
 
 Result<double> CsvTable::number(std::size_t row, std::size_t column) const {
-  std::string_view text = trimmed(rows.at(row).at(column));
+  std::string_view text = base::trimmed(rows.at(row).at(column), " \t");
   if (text.empty()) {
     return base::corrupt({.where = where(row, column), .what = "is empty", .allowed = "a number"});
   }
@@ -215,7 +210,7 @@ Result<CsvTable> parse_csv(std::string_view text, const std::string& file,
   BELAY_RETURN_IF_ERROR(check_text(text, file, limits));
   CsvTable table;
   table.file = file;
-  Walk walk(text, file, limits);
+  CsvWalk walk(text, file, limits);
   std::size_t n_cells = 0;
   while (!walk.done()) {
     const std::size_t line = walk.line();

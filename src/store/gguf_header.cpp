@@ -57,9 +57,9 @@ constexpr std::array<GgufType, 32> kTypes = {{
 }};
 
 /// Walks the file from its start; every read is checked against what is left.
-class Walk {
+class GgufWalk {
  public:
-  Walk(std::span<const std::byte> bytes, std::string_view file) : bytes_(bytes), file_(file) {}
+  GgufWalk(std::span<const std::byte> bytes, std::string_view file) : bytes_(bytes), file_(file) {}
 
   Result<GgufHeader> run() {
     BELAY_RETURN_IF_ERROR(read_counts());
@@ -372,7 +372,7 @@ bool is_gguf(std::span<const std::byte> bytes) {
 }
 
 Result<GgufHeader> parse_gguf_header(std::span<const std::byte> bytes, std::string_view file) {
-  return Walk(bytes, file).run();
+  return GgufWalk(bytes, file).run();
 }
 
 }  // namespace belay::store

@@ -13,8 +13,6 @@ namespace {
 using base::Result;
 using base::Status;
 
-constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, SentencePiece's space
-
 /// What llama.cpp does for a name in tokenizer.ggml.pre (llama-vocab.cpp). The first row of a split
 /// is the name that we write.
 struct Pre {
@@ -173,12 +171,12 @@ Result<TokenizerSpec> scored_spec(const GgmlVocabulary& v, const std::string& na
   spec.byte_fallback = true;
   spec.fuse_unk = true;
   if (v.unk >= 0) spec.unk = v.unk;
-  spec.replaces = {{" ", std::string(kSpace)}};
-  spec.decode_replaces = {{std::string(kSpace), " "}};
+  spec.replaces = {{" ", std::string(kSentencePieceSpace)}};
+  spec.decode_replaces = {{std::string(kSentencePieceSpace), " "}};
   spec.decode_bytes = true;
   spec.nfc = v.nfc.value_or(false);
   if (v.add_space_prefix.value_or(true)) {
-    spec.prepend = std::string(kSpace);
+    spec.prepend = std::string(kSentencePieceSpace);
     spec.strip_leading_space = true;
   }
   return spec;

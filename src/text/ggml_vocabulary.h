@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -24,6 +25,9 @@ class GgufFile;
 }
 
 namespace belay::text {
+
+/// What stands for a space in SentencePiece's tokens: U+2581.
+inline constexpr std::string_view kSentencePieceSpace = "\xE2\x96\x81";
 
 /// tokenizer.ggml.token_type.
 enum class GgmlTokenType : std::int32_t {

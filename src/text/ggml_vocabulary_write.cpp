@@ -11,8 +11,6 @@ namespace {
 using base::Result;
 using base::Status;
 
-constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, SentencePiece's space
-
 std::int32_t find_special(const TokenizerSpec& spec, std::string_view content) {
   for (const SpecialToken& s : spec.specials) {
     if (!content.empty() && s.content == content) return s.id;
@@ -93,9 +91,9 @@ bool is_byte_token(std::string_view token) {
 
 Status add_scored(const TokenizerSpec& spec, const std::string& name, GgmlVocabulary& v) {
   using Replaces = std::vector<std::pair<std::string, std::string>>;
-  const bool spaces = spec.replaces == Replaces{{" ", std::string(kSpace)}} &&
-                      spec.decode_replaces == Replaces{{std::string(kSpace), " "}};
-  const bool prefix = spec.prepend == kSpace;
+  const bool spaces = spec.replaces == Replaces{{" ", std::string(kSentencePieceSpace)}} &&
+                      spec.decode_replaces == Replaces{{std::string(kSentencePieceSpace), " "}};
+  const bool prefix = spec.prepend == kSentencePieceSpace;
   if (!spaces || !(prefix || spec.prepend.empty()) || prefix != spec.strip_leading_space ||
       !spec.byte_fallback || !spec.decode_bytes || spec.ignore_merges) {
     return refuse(name, "model", "is neither byte-level nor of SentencePiece's form", "",

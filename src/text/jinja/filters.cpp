@@ -188,7 +188,7 @@ Value absolute(Interpreter& in, const Value& value, const Bound&) {
 
 Value same(Interpreter& in, const Value& value, const Bound&) { return texted(in, value); }
 
-constexpr Filter kFilters[] = {
+constexpr Filter kTextFilters[] = {
     {"upper", {}, 0, cased<Case::kUpper>},
     {"lower", {}, 0, cased<Case::kLower>},
     {"title", {}, 0, cased<Case::kFilterTitle>},
@@ -207,6 +207,6 @@ constexpr Filter kFilters[] = {
 
 }  // namespace
 
-std::span<const Filter> text_filters() { return kFilters; }
+std::span<const Filter> text_filters() { return kTextFilters; }
 
 }  // namespace belay::text::jinja

@@ -154,7 +154,7 @@ Value summed(Interpreter& in, const Value& value, const Bound& a) {
   return sum;
 }
 
-constexpr Filter kFilters[] = {
+constexpr Filter kListFilters[] = {
     {"length", {}, 0, count},
     {"count", {}, 0, count},
     {"list", {}, 0, to_list},
@@ -233,7 +233,7 @@ Value picked(Interpreter& in, const List& list, const Arguments& arguments, bool
 
 }  // namespace
 
-std::span<const Filter> list_filters() { return kFilters; }
+std::span<const Filter> list_filters() { return kListFilters; }
 
 std::optional<Value> apply_picker(Interpreter& in, std::string_view name, const Value& value,
                                   const Arguments& arguments) {

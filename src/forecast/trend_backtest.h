@@ -16,7 +16,7 @@
 
 namespace belay::forecast {
 
-struct BacktestOptions {
+struct TrendBacktestOptions {
   std::size_t least_points = 5;   // before an origin
   std::size_t most_origins = 40;  // evenly chosen where there are more
   std::size_t most_targets = 8;   // of one origin, likewise
@@ -30,7 +30,7 @@ struct BacktestRow {
   ScoreRow score;
 };
 
-struct Backtest {
+struct TrendBacktest {
   bool of_logarithms = false;
   std::vector<BacktestRow> rows;
   std::size_t n_origins = 0;
@@ -41,8 +41,8 @@ struct Backtest {
 };
 
 /// points in order of x. Nothing where no origin has both enough points before and any behind it.
-std::optional<Backtest> backtest(std::span<const Point> points, const Shape& shape,
-                                 const BacktestOptions& options = {});
+std::optional<TrendBacktest> backtest(std::span<const Point> points, const Shape& shape,
+                                      const TrendBacktestOptions& options = {});
 
 /// What "no change" and "straight line" say of x after these points (at least two).
 std::map<std::string, double> baselines_at(std::span<const Point> points, double x,

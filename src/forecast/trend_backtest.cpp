@@ -1,4 +1,4 @@
-#include "forecast/backtest.h"
+#include "forecast/trend_backtest.h"
 
 #include <algorithm>
 #include <cmath>
@@ -42,7 +42,8 @@ stats::Draws logarithms(const stats::Draws& values) {
 }
 
 /// Where an origin may lie: the last of the points that share an x.
-std::vector<std::size_t> origins_of(std::span<const Point> points, const BacktestOptions& options) {
+std::vector<std::size_t> origins_of(std::span<const Point> points,
+                                    const TrendBacktestOptions& options) {
   std::vector<std::size_t> ends;  // the number of points up to the origin
   for (std::size_t n = options.least_points; n < points.size(); ++n) {
     if (points[n].x > points[n - 1].x) ends.push_back(n);
@@ -73,10 +74,10 @@ std::map<std::string, double> baselines_at(std::span<const Point> points, double
   return {{"no change", points.back().y}, {"straight line", line}};
 }
 
-std::optional<Backtest> backtest(std::span<const Point> points, const Shape& shape,
-                                 const BacktestOptions& options) {
-  Backtest result;
-  result.of_logarithms = shape.form != Form::kLinear && !shape.ceiling;
+std::optional<TrendBacktest> backtest(std::span<const Point> points, const Shape& shape,
+                                      const TrendBacktestOptions& options) {
+  TrendBacktest result;
+  result.of_logarithms = shape.form != TrendForm::kLinear && !shape.ceiling;
   for (const std::size_t n : origins_of(points, options)) {
     const auto past = points.first(n);
     const double origin = past.back().x;
