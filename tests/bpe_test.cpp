@@ -13,9 +13,9 @@
 namespace belay {
 namespace {
 
-using testing::encoded;
+using test::encoded;
+using test::read_all;
 using ::testing::HasSubstr;
-using testing::read_all;
 using text::Merge;
 using text::Tokenizer;
 

@@ -16,10 +16,10 @@ namespace {
 using base::Code;
 using base::Env;
 using nlohmann::ordered_json;
+using test::read;
+using test::TempDir;
+using test::write;
 using ::testing::HasSubstr;
-using testing::read;
-using testing::TempDir;
-using testing::write;
 using text::ByteSpan;
 using text::Chat;
 using text::ChatTemplate;
@@ -35,7 +35,7 @@ ChatTemplate of_file(const std::string& name) {
 }
 
 Tokenizer qwen3() {
-  return Tokenizer::parse(testing::vectors("qwen3_tokenizer.json.zst"), "qwen3").value();
+  return Tokenizer::parse(test::vectors("qwen3_tokenizer.json.zst"), "qwen3").value();
 }
 
 MarkedText rendered(const ChatTemplate& chat_template, const ordered_json& messages,

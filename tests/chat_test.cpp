@@ -9,6 +9,7 @@
 #include "cli/chat_conversation.h"
 #include "cli/chat_view.h"
 #include "run_belay.h"
+#include "test_data.h"
 #include "text/thinking.h"
 
 namespace belay {
@@ -20,13 +21,14 @@ using cli::Conversation;
 using cli::parse_chat_line;
 using nlohmann::json;
 using nlohmann::ordered_json;
-using testing::belay;
+using test::belay;
+using test::kStories;
+using test::Outcome;
+using test::read;
+using test::TempDir;
+using test::write;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using testing::Outcome;
-using testing::read;
-using testing::TempDir;
-using testing::write;
 using text::ThinkingStream;
 
 /// What is thought and what is said of a text that comes in parts of n bytes: "(thought)said".
@@ -154,8 +156,6 @@ TEST(Conversation, FromLines) {
   EXPECT_THAT(error("{\"messages\": [5]}"), HasSubstr("f: line 1"));
 }
 
-const std::string kStories = std::string(BELAY_TEST_DATA) + "/stories260K";
-
 /// A folder with a template that prints all contents after "<s>", as `belay sample` begins a text.
 std::string plain_template(const TempDir& dir) {
   write(dir.file("t.jinja"), "{{ '<s>' }}{% for m in messages %}{{ m.content }}{% endfor %}");
@@ -178,12 +178,12 @@ TEST(CliChat, OneAnswerIsTheModelsContinuationOfTheRenderedText) {
 
 TEST(CliChat, APipeGivesAnswersAloneAndCommandsWork) {
   const TempDir dir;
-  const std::string chat = testing::belay_program() + " chat " + kStories + plain_template(dir) +
+  const std::string chat = test::belay_program() + " chat " + kStories + plain_template(dir) +
                            " --dtype f32 --temperature 0 --max-tokens 4 ";
   write(dir.file("in"), "Once\n/save " + dir.file("talk.jsonl") + "\n/undo\nOnce\n/quit\nnever\n");
-  ASSERT_EQ(testing::shell(chat + "<" + dir.file("in") + " >" + dir.file("out") + " 2>" +
-                           dir.file("err")),
-            0);
+  ASSERT_EQ(
+      test::shell(chat + "<" + dir.file("in") + " >" + dir.file("out") + " 2>" + dir.file("err")),
+      0);
   const std::string out = read(dir.file("out"));
   EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), 2);
   EXPECT_EQ(out.substr(0, out.size() / 2), out.substr(out.size() / 2));  // undone, asked again
@@ -192,9 +192,9 @@ TEST(CliChat, APipeGivesAnswersAloneAndCommandsWork) {
   EXPECT_EQ(Conversation::parse(read(dir.file("talk.jsonl")), "f")->messages().size(), 2U);
   // A file that is not the conversation's stays; the fault ends the pipe.
   write(dir.file("in"), "/save " + dir.file("t.jinja") + "\nOnce\n");
-  EXPECT_EQ(testing::shell(chat + "<" + dir.file("in") + " >" + dir.file("out") + " 2>" +
-                           dir.file("err")),
-            2);
+  EXPECT_EQ(
+      test::shell(chat + "<" + dir.file("in") + " >" + dir.file("out") + " 2>" + dir.file("err")),
+      2);
   EXPECT_EQ(read(dir.file("out")), "");
   EXPECT_THAT(read(dir.file("err")), HasSubstr("exists, and is not this conversation's"));
 }

@@ -20,9 +20,9 @@
 namespace belay {
 namespace {
 
-using testing::CrashEnv;
+using test::CrashEnv;
+using test::read;
 using ::testing::HasSubstr;
-using testing::read;
 
 const train::OptimizerOptions kMuon{.muon = true};
 
@@ -100,7 +100,7 @@ TEST(SealedJson, OpensWhatWasSealedAndNothingElse) {
 }
 
 TEST(Checkpoint, WhatIsSavedComesBackAndTheLastTwoAreKept) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   base::Env& env = base::Env::posix();
   auto saver = checkpointer(env, dir.path());
   for (const std::int64_t step : {1, 2, 3}) {
@@ -130,7 +130,7 @@ TEST(Checkpoint, WhatIsSavedComesBackAndTheLastTwoAreKept) {
 }
 
 TEST(Checkpoint, AnotherShapeIsRefused) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   base::Env& env = base::Env::posix();
   auto saver = checkpointer(env, dir.path());
   ASSERT_TRUE(trained(1).save(saver).ok());
@@ -217,7 +217,7 @@ INSTANTIATE_TEST_SUITE_P(Old, CheckpointFaults, ::testing::Values(0, 1),
                          [](const auto& old) { return old.param == 0 ? "None" : "One"; });
 
 TEST(Checkpoint, AThousandFlippedBitsAreAThousandNamedErrors) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   base::Env& env = base::Env::posix();
   auto saver = checkpointer(env, dir.path());
   ASSERT_TRUE(trained(1).save(saver).ok());
@@ -260,7 +260,7 @@ TEST(Checkpoint, AThousandFlippedBitsAreAThousandNamedErrors) {
 }
 
 TEST(RunFolder, OneProcessAtATime) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   base::Env& env = base::Env::posix();
   {
     const auto first = train::RunFolder::open(env, dir.file("run"));
@@ -274,7 +274,7 @@ TEST(RunFolder, OneProcessAtATime) {
 }
 
 TEST(RunFolder, ClearsWhatARunLeft) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   base::Env& env = base::Env::posix();
   std::filesystem::create_directories(dir.file("state"));
   std::ofstream(dir.file("state/.checkpoint.json.12-0.tmp")) << "half";
@@ -293,7 +293,7 @@ TEST(RunFolder, ClearsWhatARunLeft) {
 }
 
 TEST(Metrics, GoOnAfterTheStepThatIsResumed) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   base::Env& env = base::Env::posix();
   const std::string path = dir.file("metrics.jsonl");
   std::ofstream(path) << "{\"step\":1}\n{\"step\":5,\"val_loss\":2}\n{\"step\":6}\n{\"st";
@@ -307,7 +307,7 @@ TEST(Metrics, GoOnAfterTheStepThatIsResumed) {
 }
 
 TEST(Metrics, LinesThatCouldNotBeWrittenComeLater) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   CrashEnv env;
   auto metrics = train::Metrics::open(env, "m", 1, {});
   ASSERT_TRUE(metrics.ok());

@@ -12,12 +12,12 @@ namespace belay {
 namespace {
 
 using nlohmann::json;
+using test::belay;
+using test::Outcome;
+using test::write;
 using ::testing::AllOf;
-using testing::belay;
 using ::testing::HasSubstr;
-using testing::Outcome;
 using ::testing::StartsWith;
-using testing::write;
 
 const std::string kTokenizer = BELAY_TEST_DATA "/stories260K";
 
@@ -31,7 +31,7 @@ std::string stories(int n) {
 }
 
 TEST(CliData, PrepareAndShow) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   write(dir.file("a.txt"), stories(100) + stories(1));
   write(dir.file("b.jsonl"), "{\"body\": \"The cat \xE7\x8C\xAB slept.\"}\n{\"body\": \"\"}\n");
   const std::string out = dir.file("shards");
@@ -66,7 +66,7 @@ TEST(CliData, PrepareAndShow) {
 }
 
 TEST(CliData, WithoutATokenizerATokenIsAByte) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   write(dir.file("a.txt"), stories(1));
   const Outcome made = belay("data prepare --out " + dir.file("s") + " " + dir.file("a.txt"));
   ASSERT_EQ(made.code, 0) << made.err;
@@ -78,7 +78,7 @@ TEST(CliData, WithoutATokenizerATokenIsAByte) {
 }
 
 TEST(CliData, ValidationFilesMayBeSeveral) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   for (const char* name : {"a", "b", "c"}) write(dir.file(name), name + stories(2));
   const Outcome made =
       belay("data prepare --json --out " + dir.file("s") + " --valid-file " + dir.file("a") +
@@ -92,22 +92,20 @@ TEST(CliData, ValidationFilesMayBeSeveral) {
 /// Without the choices that came later, a dataset has the bytes that it always had: the seal of
 /// dataset.json, which holds the checksums of the shards, was printed by the program before them.
 TEST(CliData, WithoutChoicesTheBytesAreThoseOfEarlierPrograms) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   write(dir.file("a.txt"), stories(300) + stories(2) + " \n<|endoftext|>\nthe end");
   write(dir.file("b.jsonl"), "{\"text\": \"The cat \xE7\x8C\xAB slept.\"}\n\n{\"text\": \"\"}\n");
   write(dir.file("book.txt"), "one line\nanother line\nthe last line\n");
-  const std::string prepare = "cd " + dir.path() + " && " + testing::belay_program() +
+  const std::string prepare = "cd " + dir.path() + " && " + test::belay_program() +
                               " data prepare --out s >/dev/null 2>&1 ";
-  ASSERT_EQ(testing::shell(prepare + "--tokenizer " + kTokenizer + " a.txt b.jsonl"), 0);
-  EXPECT_THAT(testing::read(dir.file("s/dataset.json")),
-              HasSubstr("\"xxh3\":\"f5bbea5948706ec6\"}"));
-  ASSERT_EQ(testing::shell(prepare + "book.txt"), 0);
-  EXPECT_THAT(testing::read(dir.file("s/dataset.json")),
-              HasSubstr("\"xxh3\":\"f78485995cdbdec1\"}"));
+  ASSERT_EQ(test::shell(prepare + "--tokenizer " + kTokenizer + " a.txt b.jsonl"), 0);
+  EXPECT_THAT(test::read(dir.file("s/dataset.json")), HasSubstr("\"xxh3\":\"f5bbea5948706ec6\"}"));
+  ASSERT_EQ(test::shell(prepare + "book.txt"), 0);
+  EXPECT_THAT(test::read(dir.file("s/dataset.json")), HasSubstr("\"xxh3\":\"f78485995cdbdec1\"}"));
 }
 
 TEST(CliData, ChoicesAreShown) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const std::string line = "It was the best of times, and it was the worst of times: number ";
   std::string text;
   for (int i = 0; i < 60; ++i) text += line + std::to_string(i) + "\n<|endoftext|>\n";
@@ -124,7 +122,7 @@ TEST(CliData, ChoicesAreShown) {
                               HasSubstr("1 by min-words 3"), HasSubstr("mixture"),
                               HasSubstr("web.txt"), HasSubstr("unique training tokens")));
   EXPECT_THAT(made.err, HasSubstr("Muennighoff"));  // one document for three fifths of the tokens
-  EXPECT_THAT(testing::read(dir.file("dropped.jsonl")), HasSubstr("\"reason\":\"min-words\""));
+  EXPECT_THAT(test::read(dir.file("dropped.jsonl")), HasSubstr("\"reason\":\"min-words\""));
   const Outcome shown = belay("data show " + dir.file("s"));
   EXPECT_THAT(shown.out,
               AllOf(HasSubstr("near-duplicates (likeness from 0.8 on)"), HasSubstr("which is like"),
@@ -143,7 +141,7 @@ struct Bad {
 };
 
 TEST(CliData, RefusesWithOneError) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   write(dir.file("good.txt"), stories(3));
   write(dir.file("latin.txt"),
         "Stra\xDF"
@@ -185,12 +183,12 @@ TEST(CliData, RefusesWithOneError) {
 }
 
 void kill_and_look(const std::string& options) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const std::string out = dir.file("s") + options;
   write(dir.file("a.txt"), stories(100000));  // 6 MB: half a second
   for (const char* seconds : {"0.05", "0.2", "0.4"}) {
-    testing::shell("timeout -s KILL " + std::string(seconds) + " " + testing::belay_program() +
-                   " data prepare --out " + out + " " + dir.file("a.txt") + " >/dev/null 2>&1");
+    test::shell("timeout -s KILL " + std::string(seconds) + " " + test::belay_program() +
+                " data prepare --out " + out + " " + dir.file("a.txt") + " >/dev/null 2>&1");
     const Outcome shown = belay("data show --json " + dir.file("s"));
     if (shown.code != 0) {
       EXPECT_THAT(shown.err, ::testing::AnyOf(HasSubstr("is no prepared dataset"),

@@ -12,11 +12,11 @@ namespace belay {
 namespace {
 
 using nlohmann::json;
+using test::belay;
+using test::Outcome;
+using test::write;
 using ::testing::AllOf;
-using testing::belay;
 using ::testing::HasSubstr;
-using testing::Outcome;
-using testing::write;
 
 const std::string kData = std::string(BELAY_TEST_DATA) + "/forecast/";
 
@@ -55,7 +55,7 @@ TEST(CliForecast, TextHasIntervalsTheBackTestAndWhatTheNextComputeBrings) {
 }
 
 TEST(CliForecast, RefusesWhatHoldsNoLaw) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   write(dir.file("few.csv"), "params,tokens,loss\n1e6,2e7,4\n2e6,4e7,3.7\n");
   write(dir.file("hole.csv"), "params,tokens,loss\n1e6,2e7,4\n2e6,,3.7\n");
   write(dir.file("no.csv"), std::string("\x7f"

@@ -12,19 +12,15 @@
 namespace belay {
 namespace {
 
-using testing::belay;
+using test::belay;
+using test::Outcome;
+using test::read;
+using test::weights_of;
 using ::testing::HasSubstr;
-using testing::Outcome;
-using testing::read;
 
-const std::string kRun =
+const std::string kForkRun =
     "pretrain --depth 2 --width 96 --context 32 --batch-tokens 256 --seed 5 --dtype f32 "
     "--schedule wsd --data " BELAY_TEST_DATA "/shakespeare_200k.txt ";
-
-std::uint64_t weights_of(const std::string& run) {
-  const std::string weights = read(run + "/model/model.safetensors");
-  return base::xxh3_64(std::as_bytes(std::span(weights)));
-}
 
 TEST(DecayBegin, IsTheFirstStepThatKnowsTheEnd) {
   train::Schedule s{.lr = 1, .warmup_steps = 3, .curve = train::Curve::kWsd, .decay_share = 0.2};
@@ -46,12 +42,12 @@ TEST(DecayBegin, IsTheFirstStepThatKnowsTheEnd) {
 }
 
 TEST(CliFork, HasTheBitsOfARunFromNothing) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const std::string a = dir.file("a"), b = dir.file("b"), c = dir.file("c"), d = dir.file("d");
-  ASSERT_EQ(belay(kRun + "--steps 60 --keep-fork --out " + a).code, 0);
-  ASSERT_EQ(belay(kRun + "--steps 90 --threads 1 --out " + b).code, 0);
+  ASSERT_EQ(belay(kForkRun + "--steps 60 --keep-fork --out " + a).code, 0);
+  ASSERT_EQ(belay(kForkRun + "--steps 90 --threads 1 --out " + b).code, 0);
   const Outcome forked =
-      belay(kRun + "--steps 90 --threads 2 --keep-fork --fork " + a + " --out " + c);
+      belay(kForkRun + "--steps 90 --threads 2 --keep-fork --fork " + a + " --out " + c);
   ASSERT_EQ(forked.code, 0) << forked.err;
   EXPECT_THAT(forked.err, HasSubstr("from step 48"));
   EXPECT_EQ(weights_of(c), weights_of(b));
@@ -60,9 +56,9 @@ TEST(CliFork, HasTheBitsOfARunFromNothing) {
   EXPECT_EQ(manifest["steps"], 90);
   EXPECT_EQ(manifest["tokens"], 90 * 256);
   // A fork of a fork, killed before its first checkpoint: the resume forks again.
-  ASSERT_EQ(belay(kRun + "--steps 120 --out " + b + " --overwrite").code, 0);
-  testing::shell(
-      testing::belay_program() + " " + kRun + "--steps 120 --checkpoint-seconds 0 --fork " + c +
+  ASSERT_EQ(belay(kForkRun + "--steps 120 --out " + b + " --overwrite").code, 0);
+  test::shell(
+      test::belay_program() + " " + kForkRun + "--steps 120 --checkpoint-seconds 0 --fork " + c +
       " --out " + d + " >/dev/null 2>&1 & pid=$!; for i in $(seq 2000); do " + "if [ -e " + d +
       "/run.json ]; then break; fi; sleep 0.005; done; " + "kill -9 $pid; wait $pid 2>/dev/null");
   const Outcome resumed = belay("pretrain --resume " + d);
@@ -71,12 +67,12 @@ TEST(CliFork, HasTheBitsOfARunFromNothing) {
 }
 
 TEST(CliFork, RefusesWhatWouldNotBeTheSameRun) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const std::string a = dir.file("a"), b = dir.file("b");
-  ASSERT_EQ(belay(kRun + "--steps 20 --keep-fork --out " + a).code, 0);
-  ASSERT_EQ(belay(kRun + "--steps 20 --out " + b).code, 0);
+  ASSERT_EQ(belay(kForkRun + "--steps 20 --keep-fork --out " + a).code, 0);
+  ASSERT_EQ(belay(kForkRun + "--steps 20 --out " + b).code, 0);
   const auto refused = [&](const std::string& args, int code, const std::string& words) {
-    const Outcome run = belay(kRun + args + " --out " + dir.file("c"));
+    const Outcome run = belay(kForkRun + args + " --out " + dir.file("c"));
     EXPECT_EQ(run.code, code) << args;
     EXPECT_THAT(run.err, HasSubstr(words)) << args;
   };
@@ -91,7 +87,7 @@ TEST(CliFork, RefusesWhatWouldNotBeTheSameRun) {
 }
 
 TEST(CliSweep, TrainsAGridAndGoesOn) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const std::string command =
       "sweep --grid muon-lr=0.005,0.02 --depth 1 --context 32 --batch-tokens 256 --steps 12 "
       "--data " BELAY_TEST_DATA "/shakespeare_200k.txt --json --out " +

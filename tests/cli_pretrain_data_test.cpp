@@ -13,10 +13,10 @@ namespace belay {
 namespace {
 
 using nlohmann::json;
-using testing::belay;
+using test::belay;
+using test::Outcome;
+using test::read;
 using ::testing::HasSubstr;
-using testing::Outcome;
-using testing::read;
 
 std::vector<json> metrics_of(const std::string& run) {
   std::vector<json> lines;
@@ -36,7 +36,7 @@ class CliPretrainData : public ::testing::Test {
     return belay("pretrain --context 32 --batch-tokens 512 --seed 2 --data " + dir_.file("shards") +
                  " " + args);
   }
-  testing::TempDir dir_;
+  test::TempDir dir_;
 };
 
 TEST_F(CliPretrainData, ValidatesAndSamplesAlongTheWay) {

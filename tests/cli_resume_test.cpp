@@ -14,29 +14,25 @@ namespace belay {
 namespace {
 
 using nlohmann::json;
+using test::belay;
+using test::Outcome;
+using test::read;
+using test::shell;
+using test::weights_of;
+using test::write;
 using ::testing::AllOf;
-using testing::belay;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using testing::Outcome;
-using testing::read;
-using testing::shell;
-using testing::write;
 
-const std::string kRun =
+const std::string kResumeRun =
     "pretrain --depth 1 --context 32 --batch-tokens 256 --seed 5 --dtype f32 "
     "--data " BELAY_TEST_DATA "/shakespeare_200k.txt --steps 240 --checkpoint-steps 20 ";
-
-std::uint64_t weights_of(const std::string& run) {
-  const std::string weights = read(run + "/model/model.safetensors");
-  return base::xxh3_64(std::as_bytes(std::span(weights)));
-}
 
 /// What a run ends in that nothing disturbs.
 std::uint64_t undisturbed() {
   static const std::uint64_t sum = [] {
-    const testing::TempDir dir;
-    const Outcome run = belay(kRun + "--threads 1 --out " + dir.file("run"));
+    const test::TempDir dir;
+    const Outcome run = belay(kResumeRun + "--threads 1 --out " + dir.file("run"));
     EXPECT_EQ(run.code, 0) << run.err;
     return weights_of(dir.file("run"));
   }();
@@ -46,7 +42,7 @@ std::uint64_t undisturbed() {
 /// Starts `belay ARGS`, waits for a checkpoint other than the one that is there, and kills it.
 void kill_after_checkpoint(const std::string& args, const std::string& run) {
   const std::string state = run + "/state/checkpoint.json";
-  shell("before=$(cat " + state + " 2>/dev/null); " + testing::belay_program() + " " + args +
+  shell("before=$(cat " + state + " 2>/dev/null); " + test::belay_program() + " " + args +
         " >/dev/null 2>&1 & pid=$!; for i in $(seq 2000); do if [ -e " + state +
         " ] && [ \"$(cat " + state +
         ")\" != \"$before\" ]; then break; fi; sleep 0.005; done; "
@@ -58,9 +54,9 @@ std::int64_t newest_step(const std::string& run) {
 }
 
 TEST(CliResume, ThreeKillsEndInTheSameBits) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const std::string run = dir.file("run");
-  kill_after_checkpoint(kRun + "--threads 2 --out " + run, run);
+  kill_after_checkpoint(kResumeRun + "--threads 2 --out " + run, run);
   for (const int threads : {1, 2}) {
     ASSERT_LT(newest_step(run), 240);
     kill_after_checkpoint("pretrain --resume " + run + " --threads " + std::to_string(threads),
@@ -90,11 +86,11 @@ TEST(CliResume, ThreeKillsEndInTheSameBits) {
 }
 
 TEST(CliResume, AfterCtrlCWithTheCommandThatItPrints) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const std::string run = dir.file("run");
   shell(
-      testing::belay_program() + " " + kRun + "--steps 4000 --out " + run + " >" + dir.file("out") +
-      " 2>&1 & pid=$!; for i in $(seq 2000); do [ -e " + run +
+      test::belay_program() + " " + kResumeRun + "--steps 4000 --out " + run + " >" +
+      dir.file("out") + " 2>&1 & pid=$!; for i in $(seq 2000); do [ -e " + run +
       "/state/checkpoint.json ] && break; sleep 0.005; done; kill -INT $pid; wait $pid; echo $? >" +
       dir.file("code"));
   EXPECT_EQ(read(dir.file("code")), "0\n");
@@ -105,11 +101,11 @@ TEST(CliResume, AfterCtrlCWithTheCommandThatItPrints) {
 }
 
 TEST(CliResume, RefusesWhatWouldNotBeTheSameRun) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const std::string run = dir.file("run");
   write(dir.file("other.txt"), read(BELAY_TEST_DATA "/shakespeare_200k.txt") + " More.");
   // Cut off by the clock, so that there is something to resume.
-  ASSERT_EQ(belay(kRun + "--steps 100000 --max-seconds 0.2 --out " + run).code, 0);
+  ASSERT_EQ(belay(kResumeRun + "--steps 100000 --max-seconds 0.2 --out " + run).code, 0);
   ASSERT_EQ(base::json_value(read(run + "/run.json"))["status"], "interrupted");
   const std::string before = read(run + "/state/checkpoint.json");
   const auto refused = [&](const std::string& more, int code, const std::string& message) {
@@ -143,9 +139,9 @@ TEST(CliResume, RefusesWhatWouldNotBeTheSameRun) {
 }
 
 TEST(CliResume, ADamagedCheckpointIsNamedAndTheOneBeforeIsUsed) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const std::string run = dir.file("run");
-  kill_after_checkpoint(kRun + "--threads 2 --out " + run, run);
+  kill_after_checkpoint(kResumeRun + "--threads 2 --out " + run, run);
   kill_after_checkpoint("pretrain --resume " + run, run);
   std::vector<std::string> files;
   for (const auto& entry : std::filesystem::directory_iterator(run + "/state")) {
@@ -164,20 +160,20 @@ TEST(CliResume, ADamagedCheckpointIsNamedAndTheOneBeforeIsUsed) {
 }
 
 TEST(CliResume, OneProcessAtATimeAndNoRunIsReplacedUnasked) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const std::string run = dir.file("run");
-  shell(testing::belay_program() + " " + kRun + "--steps 100000 --out " + run +
+  shell(test::belay_program() + " " + kResumeRun + "--steps 100000 --out " + run +
         " >/dev/null 2>&1 & pid=$!; for i in $(seq 2000); do [ -e " + run +
-        "/state/checkpoint.json ] && break; sleep 0.005; done; " + testing::belay_program() +
-        " pretrain --resume " + run + " 2>" + dir.file("second") + "; " + testing::belay_program() +
-        " " + kRun + "--overwrite --out " + run + " 2>" + dir.file("third") +
+        "/state/checkpoint.json ] && break; sleep 0.005; done; " + test::belay_program() +
+        " pretrain --resume " + run + " 2>" + dir.file("second") + "; " + test::belay_program() +
+        " " + kResumeRun + "--overwrite --out " + run + " 2>" + dir.file("third") +
         "; kill -9 $pid; wait $pid");
   EXPECT_THAT(read(dir.file("second")), HasSubstr("is locked by another process (seen process "));
   EXPECT_THAT(read(dir.file("third")), HasSubstr("is locked by another process"));
-  const Outcome refused = belay(kRun + "--out " + run);
+  const Outcome refused = belay(kResumeRun + "--out " + run);
   EXPECT_EQ(refused.code, 2);
   EXPECT_THAT(refused.err, AllOf(HasSubstr("holds a run already"), HasSubstr("--resume " + run)));
-  EXPECT_EQ(belay(kRun + "--steps 2 --overwrite --out " + run).code, 0);
+  EXPECT_EQ(belay(kResumeRun + "--steps 2 --overwrite --out " + run).code, 0);
   EXPECT_EQ(newest_step(run), 2);
 }
 

@@ -10,21 +10,21 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "run_belay.h"
+#include "test_data.h"
 
 namespace belay {
 namespace {
 
 using nlohmann::json;
+using test::belay;
+using test::kStories;
+using test::Outcome;
+using test::read;
+using test::write;
 using ::testing::AllOf;
-using testing::belay;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using testing::Outcome;
-using testing::read;
 using ::testing::StartsWith;
-using testing::write;
-
-const std::string kStories = std::string(BELAY_TEST_DATA) + "/stories260K";
 
 TEST(Cli, VersionNamesTheInstructionSetAndIsQuick) {
   const Outcome text = belay("--version");
@@ -51,14 +51,14 @@ TEST(Cli, HelpOfEveryVerbHasExamples) {
   EXPECT_EQ(belay("").code, 2);
 }
 
-struct Bad {
+struct BadCommand {
   std::string name, args;
   int code;
   std::string message;
-  friend void PrintTo(const Bad& bad, std::ostream* out) { *out << "belay " << bad.args; }
+  friend void PrintTo(const BadCommand& bad, std::ostream* out) { *out << "belay " << bad.args; }
 };
 
-class CliRefuses : public ::testing::TestWithParam<Bad> {
+class CliRefuses : public ::testing::TestWithParam<BadCommand> {
  protected:
   /// DIR and STORIES in the arguments stand for folders; the files that the table names lie in DIR.
   std::string fill(std::string text) const {
@@ -101,7 +101,7 @@ class CliRefuses : public ::testing::TestWithParam<Bad> {
     write(path, bytes);
   }
 
-  testing::TempDir dir_;
+  test::TempDir dir_;
 };
 
 TEST_P(CliRefuses, WithOneErrorAndTheExitCode) {
@@ -115,53 +115,59 @@ TEST_P(CliRefuses, WithOneErrorAndTheExitCode) {
 INSTANTIATE_TEST_SUITE_P(
     Table, CliRefuses,
     ::testing::Values(
-        Bad{"verb", "scroe STORIES", 2, "unknown verb 'scroe'; did you mean score?"},
-        Bad{"verb_far", "xyzzy", 2, "unknown verb 'xyzzy'; see belay --help"},
-        Bad{"verb_below", "bench trian", 2, "unknown verb 'trian'; did you mean train?"},
-        Bad{"option", "pretrain --dept 4", 2, "unknown option '--dept'; did you mean --depth?"},
-        Bad{"option_value", "pretrain --dept=4", 2, "did you mean --depth?"},
-        Bad{"option_far", "pretrain --zzz", 2, "unknown option '--zzz'; see belay pretrain --help"},
-        Bad{"option_prefix", "pretrain --batch 4", 2, "did you mean --batch-tokens?"},
-        Bad{"option_top", "--verison", 2, "did you mean --version?"},
-        Bad{"option_control", "pretrain \"$(printf '\\055\\055\\033[2J')\"", 2,
-            "unknown option '--\\x1b[2J'"},
-        Bad{"extra", "score STORIES more --ids DIR/good.json", 2, "unexpected argument 'more'"},
-        Bad{"not_a_number", "pretrain --depth four", 2, "--depth"},
-        Bad{"no_value", "pretrain --depth", 2, "--depth"}, Bad{"no_model", "score", 2, "model"},
-        Bad{"no_ids", "score STORIES", 2, "use --file TEXT, or --ids FILE.json"},
-        Bad{"dtype", "score STORIES --ids DIR/good.json --dtype f16", 2,
-            "--dtype: is not known (seen 'f16'; allowed auto, f32, bf16)"},
-        Bad{"isa", "score STORIES --ids DIR/good.json --isa sse", 2, "--isa: is not known"},
-        Bad{"threads", "pretrain --threads -1", 2, "--threads: is out of range"},
-        Bad{"missing_ids", "score STORIES --ids DIR/none.json", 1, "none.json"},
-        Bad{"broken_ids", "score STORIES --ids DIR/broken.json", 1, "is not valid JSON"},
-        Bad{"id_out_of_range", "score STORIES --ids DIR/far.json", 1,
-            "far.json[2]: is out of range (seen 512; allowed 0 to 511)"},
-        Bad{"missing_model", "score DIR/none --ids DIR/good.json", 1, "does not exist"},
-        Bad{"family", "score DIR/unknown_family --ids DIR/good.json", 1, "GPT2LMHeadModel"},
-        Bad{"nan", "score DIR/nan --ids DIR/good.json", 1, "nan"},
-        Bad{"piece", "score STORIES --ids DIR/good.json --piece -1", 2, "--piece"},
-        Bad{"kv_bits_sample", "sample STORIES --kv-bits 4", 2,
-            "--kv-bits: is out of range (seen 4; allowed 0, 8)"},
-        Bad{"kv_bits_chat", "chat STORIES --kv-bits 16", 2, "--kv-bits: is out of range"},
-        Bad{"kv_bits_score", "score STORIES --ids DIR/good.json --kv-bits 1", 2, "--kv-bits"},
-        Bad{"kv_bits_decode", "bench decode --shape m --kv-bits 7", 2, "--kv-bits"},
-        Bad{"optimizer", "pretrain --optimizer sgd", 2, "allowed adamw, muon"},
-        Bad{"depth", "pretrain --depth 0", 2,
-            "--depth: is out of range (seen 0; allowed 1 to 128)"},
-        Bad{"batch", "pretrain --batch-tokens 1000", 2, "is not a multiple of --context"},
-        Bad{"short", "pretrain --data DIR/short.txt", 1, "is shorter than one batch"},
-        Bad{"missing_data", "pretrain --data DIR/none.txt", 1, "none.txt"},
-        Bad{"out_under_a_file", "pretrain --steps 1 --out DIR/short.txt/run", 1, "short.txt"},
-        Bad{"config_key", "pretrain --config DIR/unknown_key.toml", 2,
-            "unknown_key.toml:1: unknown key 'detph'; did you mean --depth?"},
-        Bad{"config_broken", "pretrain --config DIR/broken.toml", 1, "is not valid TOML"},
-        Bad{"config_table", "pretrain --config DIR/table.toml", 2, "has no plain value"},
-        Bad{"config_missing", "pretrain --config DIR/none.toml", 1, "none.toml"}),
+        BadCommand{"verb", "scroe STORIES", 2, "unknown verb 'scroe'; did you mean score?"},
+        BadCommand{"verb_far", "xyzzy", 2, "unknown verb 'xyzzy'; see belay --help"},
+        BadCommand{"verb_below", "bench trian", 2, "unknown verb 'trian'; did you mean train?"},
+        BadCommand{"option", "pretrain --dept 4", 2,
+                   "unknown option '--dept'; did you mean --depth?"},
+        BadCommand{"option_value", "pretrain --dept=4", 2, "did you mean --depth?"},
+        BadCommand{"option_far", "pretrain --zzz", 2,
+                   "unknown option '--zzz'; see belay pretrain --help"},
+        BadCommand{"option_prefix", "pretrain --batch 4", 2, "did you mean --batch-tokens?"},
+        BadCommand{"option_top", "--verison", 2, "did you mean --version?"},
+        BadCommand{"option_control", "pretrain \"$(printf '\\055\\055\\033[2J')\"", 2,
+                   "unknown option '--\\x1b[2J'"},
+        BadCommand{"extra", "score STORIES more --ids DIR/good.json", 2,
+                   "unexpected argument 'more'"},
+        BadCommand{"not_a_number", "pretrain --depth four", 2, "--depth"},
+        BadCommand{"no_value", "pretrain --depth", 2, "--depth"},
+        BadCommand{"no_model", "score", 2, "model"},
+        BadCommand{"no_ids", "score STORIES", 2, "use --file TEXT, or --ids FILE.json"},
+        BadCommand{"dtype", "score STORIES --ids DIR/good.json --dtype f16", 2,
+                   "--dtype: is not known (seen 'f16'; allowed auto, f32, bf16)"},
+        BadCommand{"isa", "score STORIES --ids DIR/good.json --isa sse", 2, "--isa: is not known"},
+        BadCommand{"threads", "pretrain --threads -1", 2, "--threads: is out of range"},
+        BadCommand{"missing_ids", "score STORIES --ids DIR/none.json", 1, "none.json"},
+        BadCommand{"broken_ids", "score STORIES --ids DIR/broken.json", 1, "is not valid JSON"},
+        BadCommand{"id_out_of_range", "score STORIES --ids DIR/far.json", 1,
+                   "far.json[2]: is out of range (seen 512; allowed 0 to 511)"},
+        BadCommand{"missing_model", "score DIR/none --ids DIR/good.json", 1, "does not exist"},
+        BadCommand{"family", "score DIR/unknown_family --ids DIR/good.json", 1, "GPT2LMHeadModel"},
+        BadCommand{"nan", "score DIR/nan --ids DIR/good.json", 1, "nan"},
+        BadCommand{"piece", "score STORIES --ids DIR/good.json --piece -1", 2, "--piece"},
+        BadCommand{"kv_bits_sample", "sample STORIES --kv-bits 4", 2,
+                   "--kv-bits: is out of range (seen 4; allowed 0, 8)"},
+        BadCommand{"kv_bits_chat", "chat STORIES --kv-bits 16", 2, "--kv-bits: is out of range"},
+        BadCommand{"kv_bits_score", "score STORIES --ids DIR/good.json --kv-bits 1", 2,
+                   "--kv-bits"},
+        BadCommand{"kv_bits_decode", "bench decode --shape m --kv-bits 7", 2, "--kv-bits"},
+        BadCommand{"optimizer", "pretrain --optimizer sgd", 2, "allowed adamw, muon"},
+        BadCommand{"depth", "pretrain --depth 0", 2,
+                   "--depth: is out of range (seen 0; allowed 1 to 128)"},
+        BadCommand{"batch", "pretrain --batch-tokens 1000", 2, "is not a multiple of --context"},
+        BadCommand{"short", "pretrain --data DIR/short.txt", 1, "is shorter than one batch"},
+        BadCommand{"missing_data", "pretrain --data DIR/none.txt", 1, "none.txt"},
+        BadCommand{"out_under_a_file", "pretrain --steps 1 --out DIR/short.txt/run", 1,
+                   "short.txt"},
+        BadCommand{"config_key", "pretrain --config DIR/unknown_key.toml", 2,
+                   "unknown_key.toml:1: unknown key 'detph'; did you mean --depth?"},
+        BadCommand{"config_broken", "pretrain --config DIR/broken.toml", 1, "is not valid TOML"},
+        BadCommand{"config_table", "pretrain --config DIR/table.toml", 2, "has no plain value"},
+        BadCommand{"config_missing", "pretrain --config DIR/none.toml", 1, "none.toml"}),
     [](const auto& bad) { return bad.param.name; });
 
 TEST(CliScore, JsonOfOneDocumentAndOfSeveral) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   write(dir.file("one.json"), "[1, 403, 407, 261, 378]");
   const Outcome one =
       belay("score " + kStories + " --ids " + dir.file("one.json") + " --dtype f32 --json");
@@ -194,7 +200,7 @@ Outcome pretrain(const std::string& out, const std::string& more) {
 }
 
 TEST(CliPretrain, SameSeedSameWeightsForAnyThreads) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   for (const std::string optimizer : {"adamw", "muon"}) {
     std::vector<std::uint64_t> sums;
     for (const int threads : {1, 2, 3}) {
@@ -211,7 +217,7 @@ TEST(CliPretrain, SameSeedSameWeightsForAnyThreads) {
 }
 
 TEST(CliPretrain, LeavesAModelAManifestAndMetrics) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const std::string out = dir.file("run");
   write(dir.file("run.toml"), "steps = 40\nlr = 0.01\noptimizer = \"adamw\"\nwarmup = 2\n");
   const Outcome run = pretrain(out, "--config " + dir.file("run.toml") + " --steps 30 --json");
@@ -239,7 +245,7 @@ TEST(CliPretrain, LeavesAModelAManifestAndMetrics) {
 }
 
 TEST(CliPretrain, StopsByTheClockAndPrintsASample) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const Outcome run = pretrain(dir.file("run"), "--max-seconds 0.3");
   ASSERT_EQ(run.code, 0) << run.err;
   EXPECT_THAT(run.out, AllOf(HasSubstr("this model"), HasSubstr("bigram"),
@@ -247,7 +253,7 @@ TEST(CliPretrain, StopsByTheClockAndPrintsASample) {
 }
 
 TEST(CliPretrain, DivergenceIsAnErrorNamingTheStep) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const Outcome run = pretrain(dir.file("run"),
                                "--steps 60 --optimizer adamw --lr 100 --warmup 0 "
                                "--weight-decay 100 --dtype f32");
@@ -257,11 +263,11 @@ TEST(CliPretrain, DivergenceIsAnErrorNamingTheStep) {
 }
 
 TEST(CliPretrain, AnInterruptSavesAndEndsWell) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const std::string out = dir.file("run");
   // --foreground: else a second signal goes to the whole group, and the second one kills.
   const std::string command =
-      "timeout --foreground --preserve-status -s INT 1 " + testing::belay_program() +
+      "timeout --foreground --preserve-status -s INT 1 " + test::belay_program() +
       " pretrain --depth 1 --context 32 --max-seconds 600 --data " +
       BELAY_TEST_DATA "/shakespeare_200k.txt --out " + out + " >/dev/null 2>&1";
   EXPECT_EQ(std::system(command.c_str()), 0);

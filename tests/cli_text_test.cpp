@@ -9,26 +9,26 @@
 #include "base/json.h"
 #include "fault_env.h"
 #include "run_belay.h"
+#include "test_data.h"
 
 namespace belay {
 namespace {
 
 using nlohmann::json;
+using test::belay;
+using test::kStories;
+using test::Outcome;
+using test::read;
+using test::write;
 using ::testing::AllOf;
-using testing::belay;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using testing::Outcome;
-using testing::read;
 using ::testing::StartsWith;
-using testing::write;
-
-const std::string kStories = std::string(BELAY_TEST_DATA) + "/stories260K";
 
 json oracle() { return base::json_value(read(kStories + "/stories260K_oracle.json")); }
 
 TEST(CliScoreFile, TheTokenizersIdsAndTheLogProbabilitiesOfTheOracle) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const json o = oracle();
   write(dir.file("story.txt"), "Once upon a time");
   const Outcome run =
@@ -53,7 +53,7 @@ TEST(CliScoreFile, TheTokenizersIdsAndTheLogProbabilitiesOfTheOracle) {
 }
 
 TEST(CliExport, AFileThatReadsAndContinuesAsTheFolderDoes) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const std::string gguf = dir.file("m.gguf"), folder = dir.file("hf");
   const Outcome run = belay("export " + kStories + " --to gguf --out " + gguf + " --json");
   ASSERT_EQ(run.code, 0) << run.err;
@@ -83,7 +83,7 @@ TEST(CliExport, AFileThatReadsAndContinuesAsTheFolderDoes) {
 }
 
 TEST(CliScoreFile, KeysAndValuesOf8BitsInPiecesOfAnyLength) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   write(dir.file("a.txt"), "Once upon a time there was a little dog. One day, it saw a big cat.");
   const std::string ask = "score " + kStories + " --file " + dir.file("a.txt") + " --json";
   const json as_is = base::json_value(belay(ask).out);
@@ -96,7 +96,7 @@ TEST(CliScoreFile, KeysAndValuesOf8BitsInPiecesOfAnyLength) {
 }
 
 TEST(CliScoreFile, RefusesWhatIsNoText) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   write(dir.file("empty.txt"), "");
   write(dir.file("binary.txt"), std::string("ab\xFF\xFE", 4));
   write(dir.file("cut.txt"), "caf\xC3");
@@ -136,7 +136,7 @@ TEST(CliSample, TheOraclesGreedyStoryAndTheSameTextForTheSameSeed) {
 }
 
 TEST(CliPlan, SaysWhatARunTakesAndWritesNothing) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const std::string ask = "plan --depth 1 --context 32 --batch-tokens 256 --steps 5000 --data " +
                           std::string(BELAY_TEST_DATA) + "/shakespeare_200k.txt ";
   const Outcome run = belay("plan --help");
@@ -160,7 +160,7 @@ TEST(CliPlan, SaysWhatARunTakesAndWritesNothing) {
 class CliRuns : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    dir_ = new testing::TempDir;
+    dir_ = new test::TempDir;
     for (const std::string name : {"a", "b"}) {
       const Outcome run = belay(
           "pretrain --depth 1 --context 32 --batch-tokens 256 --micro-tokens "
@@ -175,9 +175,9 @@ class CliRuns : public ::testing::Test {
     dir_ = nullptr;
   }
   static std::string runs() { return " --runs " + dir_->file("runs"); }
-  static testing::TempDir* dir_;
+  static test::TempDir* dir_;
 };
-testing::TempDir* CliRuns::dir_ = nullptr;
+test::TempDir* CliRuns::dir_ = nullptr;
 
 TEST_F(CliRuns, ListShowAndCompare) {
   const Outcome list = belay("runs list" + runs());

@@ -11,8 +11,8 @@ namespace belay {
 namespace {
 
 using nlohmann::json;
-using testing::Outcome;
-using testing::TempDir;
+using test::Outcome;
+using test::TempDir;
 
 const std::string kTrends = std::string(BELAY_TEST_DATA) + "/trends/";
 
@@ -31,14 +31,14 @@ std::string monthly_csv() {
 }
 
 TEST(CliTrend, TrendOfMetrHorizons) {
-  const Outcome text = testing::belay("forecast trend " + kTrends +
-                                      "metr_horizons_1_1.csv --from 2023-01-01 --level 10000");
+  const Outcome text = test::belay("forecast trend " + kTrends +
+                                   "metr_horizons_1_1.csv --from 2023-01-01 --level 10000");
   ASSERT_EQ(text.code, 0) << text.err;
   for (const char* want : {"128.1", "Form: exponential", "Level 10000", "Tried on the past"}) {
     EXPECT_NE(text.out.find(want), std::string::npos) << want << "\n" << text.out;
   }
-  const Outcome out = testing::belay("forecast trend " + kTrends +
-                                     "metr_horizons_1_1.csv --level 10000 --at 2027-01-01 --json");
+  const Outcome out = test::belay("forecast trend " + kTrends +
+                                  "metr_horizons_1_1.csv --level 10000 --at 2027-01-01 --json");
   ASSERT_EQ(out.code, 0) << out.err;
   const json document = json::parse(out.out);
   EXPECT_NEAR(document["doubling_days"]["best"].get<double>(), 188.657, 0.01);
@@ -46,23 +46,22 @@ TEST(CliTrend, TrendOfMetrHorizons) {
   EXPECT_EQ(document["values"][0]["at"], "2027-01-01");
   EXPECT_EQ(document["candidates"].size(), 3u);
   EXPECT_TRUE(document["level"]["when"]["median"].is_string());
-  EXPECT_EQ(out.out, testing::belay("forecast trend " + kTrends +
-                                    "metr_horizons_1_1.csv --level 10000 --at 2027-01-01 --json")
+  EXPECT_EQ(out.out, test::belay("forecast trend " + kTrends +
+                                 "metr_horizons_1_1.csv --level 10000 --at 2027-01-01 --json")
                          .out);
 }
 
 TEST(CliTrend, ALosingTrendSaysSoFirst) {
-  const Outcome out =
-      testing::belay("forecast trend " + kTrends +
-                     "swebench_verified_best.csv --y-column resolved_pct --level 90");
+  const Outcome out = test::belay("forecast trend " + kTrends +
+                                  "swebench_verified_best.csv --y-column resolved_pct --level 90");
   ASSERT_EQ(out.code, 0) << out.err;
   EXPECT_EQ(out.out.find("LOSES"), 0u) << out.out;
 }
 
 TEST(CliTrend, ABenchmarkThroughAbilities) {
   const Outcome out =
-      testing::belay("forecast trend " + kTrends +
-                     "epoch_four_benchmarks.csv --benchmark 'GPQA diamond' --level 0.95 --json");
+      test::belay("forecast trend " + kTrends +
+                  "epoch_four_benchmarks.csv --benchmark 'GPQA diamond' --level 0.95 --json");
   ASSERT_EQ(out.code, 0) << out.err;
   const json document = json::parse(out.out);
   EXPECT_EQ(document["form"], "linear");
@@ -75,27 +74,27 @@ TEST(CliTrend, ABenchmarkThroughAbilities) {
 TEST(CliTrend, WritesDownAndScoresWhenTheRowComes) {
   const TempDir dir;
   const std::string csv = dir.file("users.csv"), reg = dir.file("forecasts.jsonl");
-  testing::write(csv, monthly_csv());
+  test::write(csv, monthly_csv());
   const std::string trend =
       "forecast trend " + csv + " --y-column users --register " + reg + " --at 2040-01-01";
-  const Outcome first = testing::belay(trend), again = testing::belay(trend);
+  const Outcome first = test::belay(trend), again = test::belay(trend);
   ASSERT_EQ(first.code, 0) << first.err;
   EXPECT_EQ(first.out, again.out);
   EXPECT_EQ(store::read_register(base::Env::posix(), reg)->forecasts.size(), 1u);
 
-  const Outcome early = testing::belay("forecast score " + dir.path());
+  const Outcome early = test::belay("forecast score " + dir.path());
   EXPECT_EQ(early.code, 0) << early.err;
   EXPECT_EQ(early.out.find("No forecast has an outcome"), 0u) << early.out;
 
-  testing::write(csv, monthly_csv() + "2040-01-01,250000\n");
-  const Outcome late = testing::belay("forecast score " + reg + " --json");
+  test::write(csv, monthly_csv() + "2040-01-01,250000\n");
+  const Outcome late = test::belay("forecast score " + reg + " --json");
   ASSERT_EQ(late.code, 0) << late.err;
   const json document = json::parse(late.out);
   EXPECT_EQ(document["forecasts"][0]["outcome"], 250000);
   EXPECT_EQ(document["scores"]["n"], 1);
   EXPECT_EQ(store::read_register(base::Env::posix(), reg)->outcomes.size(), 1u);
   // The outcome is known now, whatever else is asked.
-  EXPECT_EQ(testing::belay(trend + " --seed 1").code, 2);
+  EXPECT_EQ(test::belay(trend + " --seed 1").code, 2);
 }
 
 /// Writes the forecast of a run down, then the run.
@@ -114,7 +113,7 @@ void forecast_and_run(const std::string& reg, const std::string& name, double pr
   ASSERT_TRUE(store::append_forecast(base::Env::posix(), reg, f).ok());
   const std::string folder = base::join_path(base::parent_dir(reg), name);
   ASSERT_TRUE(base::Env::posix().create_dirs(folder).ok());
-  testing::write(folder + "/run.json", manifest);
+  test::write(folder + "/run.json", manifest);
 }
 
 TEST(CliTrend, ScoresRunsThatAreDone) {
@@ -123,7 +122,7 @@ TEST(CliTrend, ScoresRunsThatAreDone) {
   forecast_and_run(reg, "a", 3.5, 1000, R"({"status":"done","started":2000,"val_loss":3.45})");
   forecast_and_run(reg, "b", 3.3, 1000, R"({"status":"running","started":2000,"val_loss":3.2})");
   forecast_and_run(reg, "c", 3.3, 3000, R"({"status":"done","started":2000,"val_loss":3.3})");
-  const Outcome out = testing::belay("forecast score " + reg + " --json");
+  const Outcome out = test::belay("forecast score " + reg + " --json");
   ASSERT_EQ(out.code, 0) << out.err;
   const json document = json::parse(out.out);
   const json& rows = document["forecasts"];
@@ -134,16 +133,16 @@ TEST(CliTrend, ScoresRunsThatAreDone) {
   EXPECT_TRUE(rows[2]["late"].get<bool>());  // made when the run had begun
   EXPECT_EQ(document["scores"]["n"], 1);     // so it does not count
   EXPECT_TRUE(document["lost_to"].empty());
-  const std::string text = testing::read(reg);
-  EXPECT_EQ(testing::belay("forecast score " + reg).code, 0);
-  EXPECT_EQ(testing::read(reg), text);
+  const std::string text = test::read(reg);
+  EXPECT_EQ(test::belay("forecast score " + reg).code, 0);
+  EXPECT_EQ(test::read(reg), text);
 }
 
 TEST(CliTrend, ALosingRegisterSaysSoFirst) {
   const TempDir dir;
   const std::string reg = dir.file("forecasts.jsonl");
   forecast_and_run(reg, "a", 3.5, 1000, R"({"status":"done","started":2000,"val_loss":4.01})");
-  const Outcome out = testing::belay("forecast score " + reg);
+  const Outcome out = test::belay("forecast score " + reg);
   EXPECT_EQ(out.code, 0) << out.err;
   EXPECT_EQ(out.out.find("LOSES: over 1 forecast"), 0u) << out.out;
 }
@@ -151,10 +150,10 @@ TEST(CliTrend, ALosingRegisterSaysSoFirst) {
 TEST(CliTrend, RefusesWithTheReason) {
   const TempDir dir;
   const std::string csv = dir.file("users.csv");
-  testing::write(csv, monthly_csv());
+  test::write(csv, monthly_csv());
   const std::string trend = "forecast trend " + csv + " --y-column users ";
   const auto refused = [](const std::string& args, const std::string& words, int code) {
-    const Outcome out = testing::belay(args);
+    const Outcome out = test::belay(args);
     EXPECT_EQ(out.code, code) << args << out.err;
     EXPECT_NE(out.err.find(words), std::string::npos) << args << "\n" << out.err;
   };
@@ -170,9 +169,9 @@ TEST(CliTrend, RefusesWithTheReason) {
   refused(trend + "--register r.jsonl --at 2025-01-01", "past", 2);
   refused(trend + "--from 2025-11-15", "more points", 2);
   refused("forecast score " + dir.file("none.jsonl"), "does not exist", 1);
-  testing::write(dir.file("bad.jsonl"), "{\"type\":\"forecast\"}\n");
+  test::write(dir.file("bad.jsonl"), "{\"type\":\"forecast\"}\n");
   refused("forecast score " + dir.file("bad.jsonl"), "line 1", 1);
-  testing::write(csv, "date,users\n2024-01-01,5\n2024-02-01,5\n2024-03-01,5\n");
+  test::write(csv, "date,users\n2024-01-01,5\n2024-02-01,5\n2024-03-01,5\n");
   refused(trend, "all values are equal", 2);
 }
 

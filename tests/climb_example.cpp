@@ -9,7 +9,7 @@
 
 #include "base/rng.h"
 
-namespace belay::testing {
+namespace belay::test {
 namespace {
 
 using nlohmann::json;
@@ -44,7 +44,7 @@ constexpr double kTrainTokens = 14'811'619, kBytesAToken = 1;
 
 double law(double n, double d) { return kE + kA * std::pow(n, -kAlpha) + kB * std::pow(d, -kBeta); }
 
-struct Shape {
+struct ExampleShape {
   int depth, width;
   double params() const { return 12.0 * depth * width * width + 256.0 * width; }
   double flops_a_token() const { return 6 * params() + 6 * depth * width * kContext; }
@@ -52,7 +52,7 @@ struct Shape {
 
 class Example {
  public:
-  json rung(const Shape& shape, int row, double flops) {
+  json rung(const ExampleShape& shape, int row, double flops) {
     const double n = shape.params(), d = flops / shape.flops_a_token();
     const double noise = 0.004 * rng_.normal(n_++);
     const double loss = law(n, d) * (1 + noise);
@@ -81,8 +81,8 @@ json value(double fitted, double spread) {
 json sample(std::size_t i) { return {{"prompt", "It was"}, {"text", kSamples[i]}}; }
 
 void add_rungs(json& climb, Example& example) {
-  const std::vector<Shape> shapes = {{1, 64},  {2, 80},  {2, 112}, {3, 144},
-                                     {3, 192}, {4, 240}, {5, 304}};
+  const std::vector<ExampleShape> shapes = {{1, 64},  {2, 80},  {2, 112}, {3, 144},
+                                            {3, 192}, {4, 240}, {5, 304}};
   json plan = json::array(), rungs = json::array();
   for (int row = 0; row < 5; ++row) {
     const double flops = 2.5e11 * std::pow(3.0, row);
@@ -122,7 +122,7 @@ void add_fit(json& climb) {
 
 void add_next(json& climb, bool ran, Example& example) {
   const double flops = 2e14;
-  const Shape shape{6, 320};
+  const ExampleShape shape{6, 320};
   json next = example.rung(shape, 5, flops);
   const double n = next["params"], d = next["tokens"], median = law(n, d) * 0.998;
   const double loss = next["val_loss"], bpb = next["val_bpb"], seconds = next["seconds"];
@@ -200,4 +200,4 @@ json climb_example(bool ran) {
   return climb;
 }
 
-}  // namespace belay::testing
+}  // namespace belay::test

@@ -5,9 +5,9 @@
 
 #include <nlohmann/json.hpp>
 
-namespace belay::testing {
+namespace belay::test {
 
 /// A climb.json as it stands at the end. Without `ran` the next rung is predicted and not trained.
 nlohmann::json climb_example(bool ran = true);
 
-}  // namespace belay::testing
+}  // namespace belay::test

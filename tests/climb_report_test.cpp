@@ -14,28 +14,22 @@
 #include "report/climb_sections.h"
 #include "report/climb_series.h"
 #include "report/html.h"
+#include "run_belay.h"
 
 namespace belay {
 namespace {
 
 using nlohmann::json;
 using nlohmann::ordered_json;
+using test::env;
+using test::read;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-base::Env& env() { return base::Env::posix(); }
-
-std::string read(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
 /// The page of a climb.json of that text.
 std::string report_of(const std::string& text) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   std::ofstream(dir.file("climb.json"), std::ios::binary) << text;
   const base::Status written = report::write_climb_report(env(), dir.path() + "/");
   EXPECT_TRUE(written.ok()) << written.message();
@@ -98,7 +92,7 @@ TEST(ClimbLaw, TheBestSizeIsThatOfTheClosedForm) {
 }
 
 TEST(ClimbSeries, HoldsPointsCurvesAndTheForecast) {
-  const json document = testing::climb_example();
+  const json document = test::climb_example();
   const report::Climb climb = report::climb_of("c", document);
   const ordered_json series = report::climb_series(climb);
   EXPECT_EQ(series["rungs"].size(), document["rungs"].size());
@@ -119,14 +113,14 @@ TEST(ClimbSeries, HoldsPointsCurvesAndTheForecast) {
   }
   EXPECT_TRUE(series["next"]["loss"].is_number());
   const ordered_json before =
-      report::climb_series(report::climb_of("c", testing::climb_example(false)));
+      report::climb_series(report::climb_of("c", test::climb_example(false)));
   EXPECT_TRUE(before["next"]["loss"].is_null());
   EXPECT_EQ(before["known"], 2.025e13);
   EXPECT_EQ(before["frontier"].back()[0], 2e15);  // ten times the next rung
 }
 
 TEST(ClimbReport, SaysWhatMattersInOrderAndLoadsNothing) {
-  const std::string html = report_of(testing::climb_example());
+  const std::string html = report_of(test::climb_example());
   const std::vector<std::size_t> found = places(
       html, {"Predicted <b>", "measured <b>", "<canvas id=\"compute\"", "<canvas id=\"sizes\"",
              "<canvas id=\"tokens\"", "Watch it learn to write", "The rungs</h2>", "diverged?",
@@ -178,7 +172,7 @@ TEST(ClimbReport, TheHeadlineIsTheVerdict) {
                       {"status", "running"}};
   EXPECT_THAT(report::climb_header(report::climb_of("c", rungs)),
               AllOf(HasSubstr("1 of 2 rungs are trained"), HasSubstr("Still climbing")));
-  EXPECT_THAT(sections_of(testing::climb_example(false)), HasSubstr("still to come"));
+  EXPECT_THAT(sections_of(test::climb_example(false)), HasSubstr("still to come"));
 }
 
 TEST(ClimbReport, TableAndCostAreComputedFromTheRungs) {
@@ -206,7 +200,7 @@ TEST(ClimbReport, TableAndCostAreComputedFromTheRungs) {
 TEST(ClimbReport, NothingFromTheClimbBecomesMarkup) {
   const std::string evil =
       "</script><script>alert(1)</script><img src=x onerror=alert(1)>'\"@BODY@";
-  json document = testing::climb_example();
+  json document = test::climb_example();
   // Every text that there is, and every name of an option.
   const auto spoil = [&](const auto& self, json& node) -> void {
     if (node.is_string()) node = evil;
@@ -223,11 +217,11 @@ TEST(ClimbReport, NothingFromTheClimbBecomesMarkup) {
   EXPECT_THAT(html, HasSubstr("&lt;img src=x"));
   EXPECT_EQ(count(html, "</script>"), 3u);
   // Bytes that are no text are refused by name, as JSON has none, and do not reach a page.
-  const testing::TempDir dir;
+  const test::TempDir dir;
   std::ofstream(dir.file("climb.json")) << "{\"status\": \"\xFF\"}";
   EXPECT_THAT(report::write_climb_report(env(), dir.path()).message(), HasSubstr("climb.json"));
   // A climb that was made in memory is repaired.
-  json broken = testing::climb_example();
+  json broken = test::climb_example();
   broken["rungs"][0]["name"] = "\xFF<";
   broken["rungs"][0]["sample"]["text"] = "\xC0\xAF";
   const report::Climb climb = report::climb_of("\xFF", broken);
@@ -238,7 +232,7 @@ TEST(ClimbReport, NothingFromTheClimbBecomesMarkup) {
 
 TEST(ClimbReport, OfAnythingThatMayBeMissingOrNonsense) {
   EXPECT_THAT(report_of(json::object()), HasSubstr("0 rungs are trained"));
-  const json whole = testing::climb_example();
+  const json whole = test::climb_example();
   const json values = {nullptr,
                        true,
                        -1,
@@ -277,7 +271,7 @@ TEST(ClimbReport, OfAnythingThatMayBeMissingOrNonsense) {
 }
 
 TEST(ClimbReport, CutsHugeListsAndSaysSo) {
-  json document = testing::climb_example();
+  json document = test::climb_example();
   const json rung = document["rungs"][0];
   for (int i = 0; i < 5000; ++i) {
     document["rungs"].push_back(rung);
@@ -296,14 +290,14 @@ TEST(ClimbReport, CutsHugeListsAndSaysSo) {
 }
 
 TEST(ClimbReport, RefusesWhatIsNoClimbAndKeepsTheOldPage) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   EXPECT_EQ(report::write_climb_report(env(), dir.path()).code(), base::Code::kNotFound);
   std::ofstream(dir.file("climb.json")) << "[]";
   EXPECT_EQ(report::write_climb_report(env(), dir.path()).code(), base::Code::kCorrupt);
-  std::ofstream(dir.file("climb.json")) << testing::climb_example();
+  std::ofstream(dir.file("climb.json")) << test::climb_example();
   ASSERT_TRUE(report::write_climb_report(env(), dir.path()).ok());
   const std::string old = read(dir.file("report.html"));
-  testing::FaultEnv faulty;
+  test::FaultEnv faulty;
   for (std::int64_t from = 0; from < 4; ++from) {
     faulty.changes = 0;
     faulty.fail_from = from;

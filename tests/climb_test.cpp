@@ -18,7 +18,7 @@ namespace {
 
 using base::Result;
 using nlohmann::ordered_json;
-using testing::TempDir;
+using test::TempDir;
 
 /// L = 1.8 + 120 / N^0.35 + 260 / D^0.37, with a deviation of 0.1 % that follows from the name.
 class LawTrainer : public Trainer {

@@ -13,7 +13,7 @@
 
 #include "base/env_wrapper.h"
 
-namespace belay::testing {
+namespace belay::test {
 
 class CrashEnv : public base::EnvWrapper {
  public:
@@ -156,4 +156,4 @@ class CrashEnv : public base::EnvWrapper {
   std::set<std::string> folders_;
 };
 
-}  // namespace belay::testing
+}  // namespace belay::test

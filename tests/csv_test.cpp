@@ -73,8 +73,8 @@ TEST(Csv, LimitsHoldBeforeMemoryDoes) {
 }
 
 TEST(Csv, ReadsAFileAndNamesOneThatIsNotThere) {
-  const testing::TempDir dir;
-  testing::write(dir.file("t.csv"), "a,b\n1,2\n");
+  const test::TempDir dir;
+  test::write(dir.file("t.csv"), "a,b\n1,2\n");
   EXPECT_EQ(*read_csv(base::Env::posix(), dir.file("t.csv"))->number(0, 1), 2);
   EXPECT_THAT(read_csv(base::Env::posix(), dir.file("none.csv")).status().message(),
               HasSubstr("none.csv"));

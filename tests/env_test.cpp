@@ -11,8 +11,8 @@
 namespace belay::base {
 namespace {
 
-using belay::testing::FaultEnv;
-using belay::testing::TempDir;
+using belay::test::FaultEnv;
+using belay::test::TempDir;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 

@@ -12,7 +12,9 @@
 
 #include "base/env_wrapper.h"
 
-namespace belay::testing {
+namespace belay::test {
+
+inline base::Env& env() { return base::Env::posix(); }
 
 /// A new empty folder, removed with all that is in it.
 class TempDir {
@@ -106,4 +108,14 @@ class FaultEnv : public base::EnvWrapper {
   }
 };
 
-}  // namespace belay::testing
+/// A machine of which so much memory is free.
+class SmallMachine : public base::EnvWrapper {
+ public:
+  explicit SmallMachine(std::uint64_t bytes) : EnvWrapper(env()), bytes_(bytes) {}
+  std::uint64_t available_memory_bytes() override { return bytes_; }
+
+ private:
+  std::uint64_t bytes_;
+};
+
+}  // namespace belay::test

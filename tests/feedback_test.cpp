@@ -18,14 +18,14 @@
 #include "model/hf_folder.h"
 #include "ops/quantized.h"
 #include "run_belay.h"
+#include "test_data.h"
 
 namespace belay::convert {
 namespace {
 
 using base::Env;
 using tensor::DType;
-
-const std::string kStories = std::string(BELAY_TEST_DATA) + "/stories260K";
+using test::kStories;
 
 /// Second moments of 4 n inputs that are mixtures of a few directions, and noise.
 std::vector<float> moments_of(std::int64_t n) {
@@ -72,7 +72,7 @@ std::vector<float> row_of(std::int64_t n, std::uint64_t seed) {
   return row;
 }
 
-std::vector<std::byte> rounded(const Feedback& feedback, const std::vector<float>& row) {
+std::vector<std::byte> rounded_row(const Feedback& feedback, const std::vector<float>& row) {
   std::vector<std::byte> blocks(
       static_cast<std::size_t>(tensor::stored_bytes(DType::kQ4, std::ssize(row))));
   feedback.round_row(row.data(), blocks.data());
@@ -95,7 +95,7 @@ TEST(Feedback, CostsLessThanRoundingEachAlone) {
     double with = 0, alone = 0;
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
       const std::vector<float> row = row_of(n, seed);
-      with += cost(moments, row, rounded(feedback, row));
+      with += cost(moments, row, rounded_row(feedback, row));
       alone += cost(moments, row, rounded_alone(row));
     }
     EXPECT_LE(with, 0.6 * alone) << n;
@@ -109,7 +109,7 @@ TEST(Feedback, OfInputsThatKnowNothingOfEachOtherIsRoundingToNearest) {
   for (std::size_t i = 0; i < 64; ++i) moments[i * 65] = 1;
   const Feedback feedback(ctx, moments, 64);
   const std::vector<float> row = row_of(64, 7);
-  const std::vector<std::byte> blocks = rounded(feedback, row);
+  const std::vector<std::byte> blocks = rounded_row(feedback, row);
   std::vector<float> back(64);
   ops::dequantize_row(blocks.data(), 64, DType::kQ4, back.data());
   for (std::size_t i = 0; i < 64; ++i) {
@@ -129,7 +129,7 @@ TEST(Feedback, ARowOfOneWeightIsAsNearAsAScaleInHalfPrecision) {
   const Feedback feedback(ctx, std::vector<float>(1, 2.5f), 1);
   for (const float w : {1.0f, -0.37f, 123.4f}) {
     float back = 0;
-    ops::dequantize_row(rounded(feedback, {w}).data(), 1, DType::kQ4, &back);
+    ops::dequantize_row(rounded_row(feedback, {w}).data(), 1, DType::kQ4, &back);
     EXPECT_NEAR(back, w, 0x1p-11f * std::fabs(w));
   }
 }
@@ -141,7 +141,7 @@ TEST(Feedback, NoInputsAtAllAndZerosStayFinite) {
   for (const float value : {0.0f, 1e-30f, 5e5f}) {
     const std::vector<float> row(64, value);
     std::vector<float> back(64);
-    ops::dequantize_row(rounded(feedback, row).data(), 64, DType::kQ4, back.data());
+    ops::dequantize_row(rounded_row(feedback, row).data(), 64, DType::kQ4, back.data());
     for (const float v : back) EXPECT_NEAR(v, value, 1e-3f * value + 1e-7f);
   }
 }
@@ -223,7 +223,7 @@ TEST(Calibration, MomentsAreTheSumOfProductsOfInputs) {
 }
 
 TEST(Calibration, OfTheProgramLosesLessAtTheSameBytes) {
-  testing::TempDir dir;
+  test::TempDir dir;
   std::string text;
   for (int i = 0; i < 120; ++i) {
     text +=
@@ -232,16 +232,15 @@ TEST(Calibration, OfTheProgramLosesLessAtTheSameBytes) {
     text += "One day, Tom saw a big dog number " + std::to_string(i) +
             " and they were very happy together. ";
   }
-  testing::write(dir.file("calibrate.txt"), text);
-  testing::write(
-      dir.file("eval.txt"),
-      "Once upon a time, there was a boy named Tim. He had a red ball and a small cat. Tim "
-      "and the cat went to the park to play. They saw a big tree and a happy bird. The "
-      "bird said, \"Can I play with you?\" Tim smiled and said yes. They all played.");
+  test::write(dir.file("calibrate.txt"), text);
+  test::write(dir.file("eval.txt"),
+              "Once upon a time, there was a boy named Tim. He had a red ball and a small cat. Tim "
+              "and the cat went to the park to play. They saw a big tree and a happy bird. The "
+              "bird said, \"Can I play with you?\" Tim smiled and said yes. They all played.");
   const auto run = [&](const std::string& more) {
-    const auto r = testing::belay(
-        "quantize " + kStories + " --bits 4 --vocab-bits 4 --dtype f32 --json --out " +
-        dir.file("m.gguf") + " --eval-text " + dir.file("eval.txt") + more);
+    const auto r =
+        test::belay("quantize " + kStories + " --bits 4 --vocab-bits 4 --dtype f32 --json --out " +
+                    dir.file("m.gguf") + " --eval-text " + dir.file("eval.txt") + more);
     EXPECT_EQ(r.code, 0) << r.err;
     return nlohmann::json::parse(r.out);
   };
@@ -249,17 +248,17 @@ TEST(Calibration, OfTheProgramLosesLessAtTheSameBytes) {
   EXPECT_EQ(plain.at("bytes"), calibrated.at("bytes"));
   EXPECT_LT(calibrated.at("mean_kl").get<double>(), plain.at("mean_kl").get<double>());
   // The file again, measured alone.
-  const auto again = testing::belay("quantize " + kStories + " --dtype f32 --json --compare " +
-                                    dir.file("m.gguf") + " --eval-text " + dir.file("eval.txt"));
+  const auto again = test::belay("quantize " + kStories + " --dtype f32 --json --compare " +
+                                 dir.file("m.gguf") + " --eval-text " + dir.file("eval.txt"));
   EXPECT_EQ(nlohmann::json::parse(again.out).at("mean_kl"), calibrated.at("mean_kl"));
 }
 
 TEST(Calibration, WhatCannotBeIsRefused) {
-  testing::TempDir dir;
-  testing::write(dir.file("short.txt"), "Once upon a time.");
+  test::TempDir dir;
+  test::write(dir.file("short.txt"), "Once upon a time.");
   const std::string begin = "quantize " + kStories + " --out " + dir.file("m.gguf") + " ";
   const auto refused = [&](const std::string& more, const char* what) {
-    const auto r = testing::belay(begin + more);
+    const auto r = test::belay(begin + more);
     EXPECT_NE(r.code, 0) << more;
     EXPECT_THAT(r.err, ::testing::HasSubstr(what));
     EXPECT_FALSE(Env::posix().exists(dir.file("m.gguf")));

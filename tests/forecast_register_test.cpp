@@ -14,8 +14,8 @@ namespace belay::store {
 namespace {
 
 using base::Env;
-using testing::CrashEnv;
-using testing::TempDir;
+using test::CrashEnv;
+using test::TempDir;
 
 Forecast some_forecast(const std::string& run, double median = 3.5) {
   Forecast f;
@@ -94,12 +94,12 @@ TEST(ForecastRegister, AnOutcomeIsWrittenOnce) {
   const std::string path = dir.file("f.jsonl");
   const auto id = append_forecast(Env::posix(), path, some_forecast("a"));
   EXPECT_TRUE(append_outcome(Env::posix(), path, {*id, 3.6, 1.8e9}).ok());
-  const std::string text = testing::read(path);
+  const std::string text = test::read(path);
   EXPECT_TRUE(append_outcome(Env::posix(), path, {*id, 3.6, 1.9e9}).ok());
-  EXPECT_EQ(testing::read(path), text);
+  EXPECT_EQ(test::read(path), text);
   EXPECT_FALSE(append_outcome(Env::posix(), path, {*id, 3.7, 1.8e9}).ok());
   EXPECT_FALSE(append_outcome(Env::posix(), path, {"0123456789abcdef", 3.7, 1.8e9}).ok());
-  EXPECT_EQ(testing::read(path), text);
+  EXPECT_EQ(test::read(path), text);
 }
 
 TEST(ForecastRegister, NamesTheLineThatWasEditedTakenOutOrMoved) {
@@ -108,7 +108,7 @@ TEST(ForecastRegister, NamesTheLineThatWasEditedTakenOutOrMoved) {
   for (const char* run : {"a", "b", "c"}) {
     ASSERT_TRUE(append_forecast(Env::posix(), path, some_forecast(run)).ok());
   }
-  const std::string text = testing::read(path);
+  const std::string text = test::read(path);
   const auto lines = lines_of(text);
   ASSERT_EQ(lines.size(), 3u);
   const auto fault = [](const std::string& changed) {
@@ -155,15 +155,15 @@ TEST(ForecastRegister, DropsAHalfWrittenLastLine) {
   const TempDir dir;
   const std::string path = dir.file("f.jsonl");
   ASSERT_TRUE(append_forecast(Env::posix(), path, some_forecast("a")).ok());
-  const std::string one = testing::read(path);
+  const std::string one = test::read(path);
   ASSERT_TRUE(append_forecast(Env::posix(), path, some_forecast("b")).ok());
-  const std::string two = testing::read(path);
+  const std::string two = test::read(path);
   for (std::size_t n = 1; n < two.size(); n += 97) {
-    testing::write(path, two.substr(0, n));
+    test::write(path, two.substr(0, n));
     EXPECT_EQ(read_register(Env::posix(), path)->torn, two[n - 1] != '\n') << n;
     ASSERT_TRUE(append_forecast(Env::posix(), path, some_forecast("a")).ok());
     ASSERT_TRUE(append_forecast(Env::posix(), path, some_forecast("b")).ok());
-    EXPECT_EQ(testing::read(path), two) << n;
+    EXPECT_EQ(test::read(path), two) << n;
   }
 }
 

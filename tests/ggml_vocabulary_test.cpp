@@ -14,9 +14,9 @@
 namespace belay::text {
 namespace {
 
-using belay::testing::BytesEnv;
-using belay::testing::encoded;
-using belay::testing::vectors;
+using belay::test::BytesEnv;
+using belay::test::encoded;
+using belay::test::vectors;
 using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
@@ -218,7 +218,7 @@ TEST(GgmlVocabulary, IsSavedAsATokenizerJson) {
     v.add_bos = v.add_eos = true;
     v.chat_template = "{{ \"é\" }}";
     const auto t = Tokenizer::make(spec_of_ggml(v, "w.gguf").value(), "w.gguf").value();
-    const belay::testing::TempDir dir;
+    const belay::test::TempDir dir;
     ASSERT_TRUE(t.save(base::Env::posix(), dir.path()).ok());
     const auto again = Tokenizer::load(base::Env::posix(), dir.path());
     ASSERT_TRUE(again.ok()) << pre << ": " << again.status().message();
@@ -237,7 +237,7 @@ TEST(GgmlVocabulary, OfScoresIsSavedAsATokenizerJson) {
   const std::string file = vectors("ggml-vocab-phi-3.gguf.zst");
   BytesEnv env(file);
   const auto t = Tokenizer::load(env, "phi-3.gguf").value();
-  const belay::testing::TempDir dir;
+  const belay::test::TempDir dir;
   ASSERT_TRUE(t.save(base::Env::posix(), dir.path()).ok());
   const auto again = Tokenizer::load(base::Env::posix(), dir.path());
   ASSERT_TRUE(again.ok()) << again.status().message();

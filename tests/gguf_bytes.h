@@ -9,7 +9,7 @@
 
 #include "store/gguf_header.h"
 
-namespace belay::testing {
+namespace belay::test {
 
 template <class T>
 std::string raw(T value) {
@@ -51,4 +51,4 @@ inline std::string gguf_with_data(std::string header, std::size_t data_bytes,
   return header + std::string(data_bytes, '\0');
 }
 
-}  // namespace belay::testing
+}  // namespace belay::test

@@ -20,6 +20,7 @@
 #include "loaded_weights.h"
 #include "model/weights.h"
 #include "store/gguf.h"
+#include "test_data.h"
 #include "text/ggml_vocabulary.h"
 #include "tokenizer_data.h"
 
@@ -27,22 +28,21 @@ namespace belay::model {
 namespace {
 
 using base::Env;
-using belay::testing::BytesEnv;
-using belay::testing::FaultEnv;
-using belay::testing::gguf_array;
-using belay::testing::gguf_key;
-using belay::testing::gguf_string;
-using belay::testing::raw;
-using belay::testing::read_all;
-using belay::testing::TempDir;
+using belay::test::BytesEnv;
+using belay::test::FaultEnv;
+using belay::test::gguf_array;
+using belay::test::gguf_key;
+using belay::test::gguf_string;
+using belay::test::raw;
+using belay::test::read_all;
+using belay::test::TempDir;
 using ops::BlockType;
 using store::GgufKind;
+using test::data;
+using test::env;
+using test::kStories;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-Env& env() { return Env::posix(); }
-std::string data(const std::string& name) { return std::string(BELAY_TEST_DATA) + "/" + name; }
-const std::string kStories = data("stories260K");
 
 /// Letters, for models whose vocabulary is small.
 text::Tokenizer letters() {
@@ -58,7 +58,7 @@ base::Result<convert::GgufExported> export_model(Env& to, const std::string& pat
                                                  const LoadedModel& model,
                                                  const text::Tokenizer& tokenizer,
                                                  const convert::GgufExport& options) {
-  return convert::export_gguf(to, path, testing::LoadedWeights(model), tokenizer, options);
+  return convert::export_gguf(to, path, test::LoadedWeights(model), tokenizer, options);
 }
 
 void expect_equal_weights(const LoadedModel& a, const LoadedModel& b) {
@@ -209,7 +209,7 @@ TEST(GgufModel, IsWrittenSomeRowsAtATime) {
     model.weights[i].resize(static_cast<std::size_t>(table[i].shape.count()), 0.5f);
     rows += table[i].shape[0];
   }
-  const testing::LoadedWeights whole(model);
+  const test::LoadedWeights whole(model);
   const CountingWeights counting(whole);
   ASSERT_TRUE(convert::export_gguf(env(), dir.file("m.gguf"), counting, letters(), {}).ok());
   EXPECT_EQ(counting.total, rows);
@@ -299,8 +299,8 @@ std::string changed(const std::string& file, const Change& change) {
     for (const std::int64_t dim : tensor.dims) tensors += raw(dim);
     tensors += raw(tensor.type_id) + raw(tensor.begin);
   }
-  return belay::testing::gguf_with_data(
-             belay::testing::gguf_head(n_tensors, n_keys) + keys + change.add + tensors, 0) +
+  return belay::test::gguf_with_data(
+             belay::test::gguf_head(n_tensors, n_keys) + keys + change.add + tensors, 0) +
          tail;
 }
 
@@ -332,11 +332,11 @@ TEST(GgufModel, KeysThatAskForAnotherModelAreNamed) {
   const TempDir dir;
   const std::string file = small_file(dir);
   ASSERT_EQ(load_fault(file, {}), "ok");
-  struct Row {
+  struct Lie {
     std::string drop, add, where, what;
   };
   const std::string kv = "llama.attention.head_count_kv", vocab = "llama.vocab_size";
-  const Row rows[] = {
+  const Lie rows[] = {
       {"general.architecture", text_key("general.architecture", "gemma2"), "general.architecture",
        "seen 'gemma2'; allowed llama, qwen2, qwen3"},
       {"general.architecture", "", "general.architecture", "is missing"},
@@ -369,7 +369,7 @@ TEST(GgufModel, KeysThatAskForAnotherModelAreNamed) {
       {"tokenizer.ggml.eos_token_id", u32("tokenizer.ggml.eos_token_id", 32), "eos_token_id",
        "seen 32; allowed 0 to 31"},
   };
-  for (const Row& row : rows) {
+  for (const Lie& row : rows) {
     EXPECT_THAT(load_fault(file, {.drop = row.drop, .add = row.add, .each = {}}),
                 AllOf(HasSubstr("w.gguf: "), HasSubstr(row.where), HasSubstr(row.what)));
   }
@@ -378,12 +378,12 @@ TEST(GgufModel, KeysThatAskForAnotherModelAreNamed) {
 TEST(GgufModel, TensorsThatAreWrongAreNamed) {
   const TempDir dir;
   const std::string file = small_file(dir);
-  struct Row {
+  struct Lie {
     std::string name;
     std::function<void(store::GgufTensor&, std::string&)> change;
     std::string what;
   };
-  const Row rows[] = {
+  const Lie rows[] = {
       {"blk.0.attn_k.weight", [](auto& t, auto&) { t.name.clear(); }, "is missing"},
       {"blk.0.attn_k.weight", [](auto& t, auto&) { t.name = "blk.0.attn_kk.weight"; },
        "is missing"},
@@ -400,7 +400,7 @@ TEST(GgufModel, TensorsThatAreWrongAreNamed) {
        },
        "not finite (seen inf at element 1"},
   };
-  for (const Row& row : rows) {
+  for (const Lie& row : rows) {
     const auto each = [&](store::GgufTensor& t, std::string& tail) {
       if (t.name == row.name) row.change(t, tail);
     };

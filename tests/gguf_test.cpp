@@ -18,14 +18,14 @@ namespace belay::store {
 namespace {
 
 using base::Code;
-using belay::testing::BytesEnv;
-using belay::testing::gguf_array;
-using belay::testing::gguf_head;
-using belay::testing::gguf_key;
-using belay::testing::gguf_string;
-using belay::testing::gguf_tensor;
-using belay::testing::gguf_with_data;
-using belay::testing::raw;
+using belay::test::BytesEnv;
+using belay::test::gguf_array;
+using belay::test::gguf_head;
+using belay::test::gguf_key;
+using belay::test::gguf_string;
+using belay::test::gguf_tensor;
+using belay::test::gguf_with_data;
+using belay::test::raw;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;

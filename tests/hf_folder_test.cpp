@@ -15,22 +15,22 @@
 #include "model/weights.h"
 #include "store/safetensors.h"
 #include "store/safetensors_writer.h"
+#include "test_data.h"
 
 namespace belay::model {
 namespace {
 
 using base::Code;
 using base::Env;
-using belay::testing::FaultEnv;
-using belay::testing::TempDir;
+using belay::test::FaultEnv;
+using belay::test::TempDir;
+using test::data;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
 
-std::string data(const std::string& name) { return std::string(BELAY_TEST_DATA) + "/" + name; }
-
-LoadedModel small_model(Family family, std::uint64_t seed, bool tied = true) {
+LoadedModel folder_model(Family family, std::uint64_t seed, bool tied = true) {
   LoadedModel model;
   ModelConfig& c = model.config;
   c.family = family;
@@ -83,7 +83,7 @@ TEST(HfFolder, SavesAndLoadsEveryFamilyToTheBit) {
   for (const Family family : {Family::kLlama, Family::kMistral, Family::kQwen2, Family::kQwen3}) {
     for (const bool tied : {true, false}) {
       const TempDir dir;
-      const LoadedModel model = small_model(family, 1, tied);
+      const LoadedModel model = folder_model(family, 1, tied);
       ASSERT_TRUE(save_hf_folder(Env::posix(), dir.path(), model).ok());
       const auto again = load_hf_folder(Env::posix(), dir.path());
       ASSERT_TRUE(again.ok()) << again.status().message();
@@ -105,7 +105,7 @@ TEST(HfFolder, SavesTheTrainedModelAgain) {
 
 TEST(HfFolder, Bf16IsRoundedToNearest) {
   const TempDir dir;
-  const LoadedModel model = small_model(Family::kQwen3, 2);
+  const LoadedModel model = folder_model(Family::kQwen3, 2);
   ASSERT_TRUE(
       save_hf_folder(Env::posix(), dir.path(), model, {.dtype = tensor::DType::kBF16}).ok());
   const auto again = load_hf_folder(Env::posix(), dir.path());
@@ -120,7 +120,7 @@ TEST(HfFolder, Bf16IsRoundedToNearest) {
 TEST(HfFolder, ShardsHoldTheSameModelAndReplaceEachOther) {
   const TempDir dir;
   for (const std::uint64_t seed : {1u, 2u, 3u, 4u}) {
-    const LoadedModel model = small_model(Family::kQwen3, seed, false);
+    const LoadedModel model = folder_model(Family::kQwen3, seed, false);
     const std::uint64_t limit = seed == 1 ? 4000 : seed == 2 ? 9000 : seed == 3 ? 1 << 30 : 1;
     ASSERT_TRUE(save_hf_folder(Env::posix(), dir.path(), model, {.max_shard_bytes = limit}).ok());
     const auto again = load_hf_folder(Env::posix(), dir.path());
@@ -136,7 +136,7 @@ TEST(HfFolder, ShardsHoldTheSameModelAndReplaceEachOther) {
 
 TEST(HfFolder, EndOfTextIdsComeFromBothFiles) {
   const TempDir dir;
-  LoadedModel model = small_model(Family::kQwen2, 1);
+  LoadedModel model = folder_model(Family::kQwen2, 1);
   model.config.eos_id = 5;
   ASSERT_TRUE(save_hf_folder(Env::posix(), dir.path(), model).ok());
   const std::string path = dir.file("generation_config.json");
@@ -153,7 +153,7 @@ TEST(HfFolder, EndOfTextIdsComeFromBothFiles) {
 std::string fault_after(Family family, bool tied,
                         const std::function<void(std::vector<store::TensorToWrite>&)>& change) {
   const TempDir dir;
-  const LoadedModel model = small_model(family, 1, tied);
+  const LoadedModel model = folder_model(family, 1, tied);
   EXPECT_TRUE(save_hf_folder(Env::posix(), dir.path(), model).ok());
   std::vector<store::TensorToWrite> tensors;
   std::vector<std::vector<float>> values;
@@ -258,14 +258,14 @@ TEST(HfFolder, MissingPartsAreNamed) {
   EXPECT_THAT(load_fault(dir.file("gone")),
               AllOf(HasSubstr(dir.file("gone")), HasSubstr("not exist")));
   ASSERT_TRUE(base::write_file_atomic(Env::posix(), dir.file("config.json"),
-                                      to_json(small_model(Family::kQwen3, 1).config))
+                                      to_json(folder_model(Family::kQwen3, 1).config))
                   .ok());
   EXPECT_THAT(load_fault(dir.path()), HasSubstr(dir.path() + ": has no weights"));
 }
 
 TEST(HfFolder, WeightsThatAreNotFiniteAreNotSaved) {
   const TempDir dir;
-  LoadedModel model = small_model(Family::kQwen3, 1);
+  LoadedModel model = folder_model(Family::kQwen3, 1);
   model.weights[3][2] = INFINITY;
   EXPECT_THAT(save_hf_folder(Env::posix(), dir.path(), model).message(),
               HasSubstr("inf at element 2"));
@@ -279,8 +279,8 @@ TEST(HfFolder, WeightsThatAreNotFiniteAreNotSaved) {
 // A crash at any change to the disk, while one model is saved over another, leaves a folder that
 // loads as the old model, as the new one, or not at all.
 void crash_everywhere(bool same_config, std::uint64_t old_limit, std::uint64_t new_limit) {
-  const LoadedModel old_model = small_model(Family::kQwen3, 1);
-  LoadedModel new_model = small_model(Family::kQwen3, 2);
+  const LoadedModel old_model = folder_model(Family::kQwen3, 1);
+  LoadedModel new_model = folder_model(Family::kQwen3, 2);
   if (!same_config) new_model.config.rope_theta = 5e5;
   bool done = false;
   for (std::int64_t n = 0; !done; ++n) {

@@ -1,4 +1,4 @@
-// Generation against the oracle of a trained model, and the sampler's draws.
+// Generation against the stories_oracle of a trained model, and the sampler's draws.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -13,6 +13,7 @@
 #include "infer/model_step.h"
 #include "infer/stop_strings.h"
 #include "model/hf_folder.h"
+#include "test_data.h"
 #include "train/dial.h"
 
 namespace belay {
@@ -20,10 +21,9 @@ namespace {
 
 using nlohmann::json;
 using tensor::DType;
+using test::kStories;
 
-const std::string kStories = std::string(BELAY_TEST_DATA) + "/stories260K";
-
-json oracle() {
+json stories_oracle() {
   std::ifstream in(kStories + "/stories260K_oracle.json");
   return json::parse(in);
 }
@@ -43,7 +43,7 @@ struct Stories {
 
 TEST(Generate, GreedyIdsOfTheOracle) {
   Stories s;
-  const auto expected = oracle()["greedy_ids_from_bos"].get<std::vector<std::int32_t>>();
+  const auto expected = stories_oracle()["greedy_ids_from_bos"].get<std::vector<std::int32_t>>();
   infer::Engine engine(s.ctx, *s.model, {.sequences = 1});
   for (const std::size_t n_prompt : {1, 150}) {  // a long prompt passes in one piece
     const auto made = infer::complete(
@@ -58,7 +58,7 @@ TEST(Generate, GreedyIdsOfTheOracle) {
 
 TEST(Generate, LogitsOfTheOracleHoweverThePromptIsCut) {
   Stories s;
-  const json o = oracle();
+  const json o = stories_oracle();
   const auto all = o["greedy_ids_from_bos"].get<std::vector<std::int32_t>>();
   const auto expected = o["greedy200_last_logits"].get<std::vector<double>>();
   model::KvPages pages(s.model->config(), DType::kF32, 4);

@@ -7,9 +7,11 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "fault_env.h"
 #include "infer/continuation.h"
 #include "model/hf_folder.h"
 #include "model/score_long.h"
+#include "test_data.h"
 #include "text/utf8_stream.h"
 
 namespace belay {
@@ -17,21 +19,20 @@ namespace {
 
 using nlohmann::json;
 using tensor::DType;
-
-const std::string kStories = std::string(BELAY_TEST_DATA) + "/stories260K";
-base::Env& env() { return base::Env::posix(); }
+using test::env;
+using test::kStories;
 
 std::vector<std::int32_t> greedy_ids() {
   std::ifstream in(kStories + "/stories260K_oracle.json");
   return json::parse(in)["greedy_ids_from_bos"].get<std::vector<std::int32_t>>();
 }
 
-struct Stories {
+struct LoadedStories {
   base::ThreadPool pool{2};
   base::Context ctx{pool};
   std::unique_ptr<model::Model> model;
 
-  Stories() {
+  LoadedStories() {
     auto loaded = model::load_hf_folder(env(), kStories);
     EXPECT_TRUE(loaded.ok()) << loaded.status().message();
     model = std::make_unique<model::Model>(loaded->config, DType::kF32, false, 512);
@@ -45,7 +46,7 @@ struct Stories {
 };
 
 TEST(ScoreLong, TheBitsOfEachTokensWindowForAnyContextAndLength) {
-  Stories s;
+  LoadedStories s;
   const auto all = greedy_ids();
   for (const std::int64_t context : {2, 3, 32, 33, 100}) {
     for (const std::size_t n : {1, 2, 31, 32, 33, 34, 49, 100, 131}) {
@@ -71,7 +72,7 @@ TEST(ScoreLong, TheBitsOfEachTokensWindowForAnyContextAndLength) {
 }
 
 TEST(Continuation, GreedyIdsOfTheOracleAndStops) {
-  Stories s;
+  LoadedStories s;
   const auto expected = greedy_ids();
   infer::Engine engine(s.ctx, *s.model, {.sequences = 1});
   std::vector<std::int32_t> streamed;
@@ -98,7 +99,7 @@ TEST(Continuation, GreedyIdsOfTheOracleAndStops) {
 }
 
 TEST(Continuation, GoesOnBeyondTheContextFromItsSecondHalf) {
-  Stories s;
+  LoadedStories s;
   const auto all = greedy_ids();
   infer::Engine engine(s.ctx, *s.model, {.context = 32, .sequences = 1});
   const auto made = infer::continue_ids(engine, std::span(all).first(3),
@@ -126,7 +127,7 @@ TEST(Continuation, GoesOnBeyondTheContextFromItsSecondHalf) {
 }
 
 TEST(Continuation, DrawsOnlyIdsThatTheTokenizerKnows) {
-  Stories s;
+  LoadedStories s;
   infer::Engine engine(s.ctx, *s.model, {.context = 64, .sequences = 1});
   const std::vector<std::int32_t> prompt = {1};
   const auto made = infer::continue_ids(

@@ -16,14 +16,14 @@ namespace {
 using base::Code;
 using base::Result;
 using nlohmann::ordered_json;
+using test::read;
 using ::testing::HasSubstr;
-using testing::read;
 namespace jinja = text::jinja;
 
-const std::string kTemplates = std::string(BELAY_TEST_DATA) + "/templates/";
+const std::string kJinjaTemplates = std::string(BELAY_TEST_DATA) + "/templates/";
 
 const ordered_json& golden() {
-  static const ordered_json all = base::ordered_json_value(read(kTemplates + "golden.json"));
+  static const ordered_json all = base::ordered_json_value(read(kJinjaTemplates + "golden.json"));
   return all;
 }
 
@@ -31,8 +31,8 @@ Result<jinja::Rendered> render(const std::string& source, const ordered_json& va
                                jinja::RenderOptions options = {}) {
   BELAY_ASSIGN_OR_RETURN(const auto parsed, jinja::Template::parse(source, "template"));
   jinja::Variables list;
-  for (const auto& [name, json] : variables.items()) {
-    BELAY_ASSIGN_OR_RETURN(jinja::Value value, jinja::from_json(json, name));
+  for (const auto& [name, of_it] : variables.items()) {
+    BELAY_ASSIGN_OR_RETURN(jinja::Value value, jinja::from_json(of_it, name));
     list.emplace_back(name, std::move(value));
   }
   options.now_seconds = golden()["now"].get<double>();
@@ -63,7 +63,7 @@ TEST(Jinja, EveryConversationOfTheOracle) {
   for (const auto& chat : golden()["chats"]) {
     const std::string name = chat["template"].get<std::string>();
     SCOPED_TRACE(name + ": " + chat["variables"].dump());
-    expect(chat, render(read(kTemplates + name + ".jinja"), chat["variables"]));
+    expect(chat, render(read(kJinjaTemplates + name + ".jinja"), chat["variables"]));
   }
 }
 

@@ -151,7 +151,7 @@ TEST_P(KvBytes, PagesAreThePlainLoopOnEveryInstructionSet) {
 }
 
 /// qkv with every key and value as pages of bytes give it back.
-Tensor rounded(const ops::AttentionShape& s, const Tensor& qkv) {
+Tensor rounded_qkv(const ops::AttentionShape& s, const Tensor& qkv) {
   std::vector<double> x;
   for (std::int64_t i = 0; i < qkv.shape.count(); ++i) x.push_back(qkv.at(i));
   std::vector<std::int8_t> codes;
@@ -168,7 +168,7 @@ Tensor rounded(const ops::AttentionShape& s, const Tensor& qkv) {
 TEST_P(KvBytes, AttentionHasTheBitsOfOnePassOverWhatPagesHold) {
   const DType dtype = GetParam();
   for (ops::AttentionShape s : kShapes) {
-    Tensor qkv = awkward_qkv(s, dtype), read = rounded(s, qkv);
+    Tensor qkv = awkward_qkv(s, dtype), read = rounded_qkv(s, qkv);
     Tensor docs({3}, DType::kI32, {1, 0, static_cast<double>(kRows)});
     for (const base::Isa isa : base::supported_isas()) {
       base::Context ctx{pool_of(2), isa};

@@ -18,6 +18,7 @@ namespace {
 
 using base::Env;
 using tensor::DType;
+using test::SmallMachine;
 
 struct Case {
   DType compute, file;
@@ -34,7 +35,7 @@ std::vector<std::vector<float>> scores_of(base::Context& ctx, const Model& model
 }
 
 /// A folder with a small random model, of awkward sizes.
-std::string saved_model(const testing::TempDir& dir, DType file, bool tied) {
+std::string saved_model(const test::TempDir& dir, DType file, bool tied) {
   LoadedModel m;
   m.config = train::config_of_depth(2, 300, 64);
   m.config.tied_embeddings = tied;
@@ -57,7 +58,7 @@ class InferenceForm : public ::testing::TestWithParam<Case> {};
 
 TEST_P(InferenceForm, ScoresAsTheTrainedFormDoes) {
   const Case c = GetParam();
-  testing::TempDir dir;
+  test::TempDir dir;
   const std::string folder = saved_model(dir, c.file, c.tied);
   base::ThreadPool pool(2);
   base::Context ctx{pool};
@@ -86,15 +87,6 @@ INSTANTIATE_TEST_SUITE_P(Forms, InferenceForm,
                                            Case{DType::kBF16, DType::kBF16, false},
                                            Case{DType::kF32, DType::kBF16, true}));
 
-class SmallMachine final : public base::EnvWrapper {
- public:
-  explicit SmallMachine(std::uint64_t bytes) : EnvWrapper(Env::posix()), bytes_(bytes) {}
-  std::uint64_t available_memory_bytes() override { return bytes_; }
-
- private:
-  std::uint64_t bytes_;
-};
-
 TEST(CheckEngineFits, RefusesAContextThatDoesNotFit) {
   cli::Compute compute = std::move(*cli::open_compute({.threads = 1, .dtype = "f32"}));
   const Model model(train::config_of_depth(2, 300, 64), DType::kF32, false, 4096);
@@ -108,7 +100,7 @@ TEST(CheckEngineFits, RefusesAContextThatDoesNotFit) {
 }
 
 TEST(LoadForInference, RefusesWhatDoesNotFitAndSaysWhatWould) {
-  testing::TempDir dir;
+  test::TempDir dir;
   const std::string folder = saved_model(dir, DType::kBF16, true);
   base::ThreadPool pool(1);
   base::Context ctx{pool};

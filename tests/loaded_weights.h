@@ -8,7 +8,7 @@
 #include "model/weights.h"
 #include "store/safetensors.h"
 
-namespace belay::testing {
+namespace belay::test {
 
 class LoadedWeights final : public model::WeightSource {
  public:
@@ -34,4 +34,4 @@ class LoadedWeights final : public model::WeightSource {
   std::vector<model::WeightSpec> table_;
 };
 
-}  // namespace belay::testing
+}  // namespace belay::test

@@ -18,7 +18,7 @@ namespace {
 using nlohmann::json;
 using tensor::DType;
 
-const std::string kData = BELAY_TEST_DATA;
+const std::string kModelData = BELAY_TEST_DATA;
 
 json read_json(const std::string& path) {
   std::ifstream in(path);
@@ -73,7 +73,7 @@ class GoldenModel : public testing::TestWithParam<std::tuple<std::string, bool>>
 
 TEST_P(GoldenModel, LogProbabilitiesAndGradients) {
   const auto [name, checkpoint] = GetParam();
-  const std::string folder = kData + "/models/" + name;
+  const std::string folder = kModelData + "/models/" + name;
   const Golden golden(folder);
   Loaded m(folder, DType::kF32, 64);
   const auto n = static_cast<std::int64_t>(golden.ids.size());
@@ -108,11 +108,11 @@ INSTANTIATE_TEST_SUITE_P(
     });
 
 struct Curve {
-  json golden = read_json(kData + "/curve_f32.json");
+  json golden = read_json(kModelData + "/curve_f32.json");
   std::vector<std::int32_t> text;
 
   Curve() {
-    std::ifstream in(kData + "/shakespeare_200k.txt", std::ios::binary);
+    std::ifstream in(kModelData + "/shakespeare_200k.txt", std::ios::binary);
     for (char c; in.get(c);) text.push_back(static_cast<unsigned char>(c));
   }
   /// Rows of 65 ids from the given offsets.
@@ -131,7 +131,7 @@ struct Curve {
 
 double train_curve(DType dtype, std::vector<double>& losses) {
   const Curve curve;
-  Loaded m(kData + "/models/curve_init", dtype, 64);
+  Loaded m(kModelData + "/models/curve_init", dtype, 64);
   train::Step step(m.ctx, *m.model, {.n_tokens = 512, .longest = 64});
   train::Optimizer optimizer(*m.model, {.weight_decay = curve.golden["weight_decay"]});
   for (std::int64_t s = 0; s < 200; ++s) {
@@ -165,7 +165,7 @@ TEST(TrainingCurve, Bf16EndsWhereF32Ends) {
 
 TEST(TrainingCurve, OneBatchIsOverfitted) {
   const Curve curve;
-  Loaded m(kData + "/models/curve_init", DType::kF32, 64);
+  Loaded m(kModelData + "/models/curve_init", DType::kF32, 64);
   train::Step step(m.ctx, *m.model, {.n_tokens = 512, .longest = 64});
   train::Optimizer optimizer(*m.model, {.weight_decay = 0});
   step.batch().set_rows(curve.rows(curve.offsets(0)), 64);

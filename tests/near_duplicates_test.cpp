@@ -1,5 +1,6 @@
-// Near-duplicates against a slow twin: paragraphs of real novels with planted edits, and the exact
-// Jaccard similarity of all pairs. Prints what is found of which edit (docs/data.md quotes it):
+// Near-duplicates against a slow twin: plain_paragraphs of real novels with planted edits, and the
+// exact Jaccard similarity of all pairs. Prints what is found of which edit (docs/data.md quotes
+// it):
 //
 //   belay_tests --gtest_filter='NearDuplicates.PlantedEdits*'
 #include "data/near_duplicates.h"
@@ -60,8 +61,8 @@ double jaccard(const std::vector<int>& a, const std::vector<int>& b) {
   return static_cast<double>(common) / static_cast<double>(a.size() + b.size() - common);
 }
 
-/// Letters and spaces of the embedded novels' paragraphs that have 60 to 400 words.
-std::vector<std::string> paragraphs(std::size_t n) {
+/// Letters and spaces of the embedded novels' plain_paragraphs that have 60 to 400 words.
+std::vector<std::string> plain_paragraphs(std::size_t n) {
   const std::string text = embedded_corpus().valid;
   std::vector<std::string> found;
   for (std::size_t at = 0; at < text.size() && found.size() < n;) {
@@ -97,7 +98,7 @@ std::string join(const Words& parts, const std::string& with) {
 
 struct Edit {
   const char* name;
-  double changed = 0;  // share of words replaced by words of the other paragraphs
+  double changed = 0;  // share of words replaced by words of the other plain_paragraphs
   double kept = 1;     // share of words left from the begin
   bool shuffled = false;
 };
@@ -136,7 +137,7 @@ struct Planted {
   std::vector<std::vector<int>> shingles;  // sorted numbers
 
   explicit Planted(std::size_t n) {
-    const std::vector<std::string> originals = paragraphs(n);
+    const std::vector<std::string> originals = plain_paragraphs(n);
     Words others;
     for (const std::string& text : originals) {
       for (const std::string& word : words_of(text)) others.push_back(word);
@@ -278,7 +279,7 @@ TEST(NearDuplicates, AScriptWithoutSpacesHasAWordForEachLetter) {
 }
 
 TEST(NearDuplicates, APreferredDocumentStaysElseTheFirst) {
-  const std::vector<std::string> texts = paragraphs(3);
+  const std::vector<std::string> texts = plain_paragraphs(3);
   NearDuplicates near(0.8);
   const auto add = [&](std::size_t i, bool preferred) {
     near.add(near.minhash().sketch(texts[i]), preferred);
@@ -303,7 +304,7 @@ TEST(NearDuplicates, APreferredDocumentStaysElseTheFirst) {
 
 /// What is linked through others is one group, though its ends have less in common.
 TEST(NearDuplicates, GroupsAreLinkedThroughOthers) {
-  const Words words = words_of(paragraphs(1)[0] + paragraphs(2)[1]);
+  const Words words = words_of(plain_paragraphs(1)[0] + plain_paragraphs(2)[1]);
   std::vector<std::string> texts;
   for (std::ptrdiff_t i : {0, 12, 6}) {
     texts.push_back(join(Words(words.begin() + i, words.begin() + 100 + i), " "));

@@ -107,7 +107,7 @@ TEST(PlanTime, TextAndJsonLeaveOutWhatIsNotKnown) {
 }
 
 TEST(PlanTime, MeasuredCountsTheFolder) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   std::filesystem::create_directories(dir.file("model"));
   std::ofstream(dir.file("a")) << "12345";
   std::ofstream(dir.file("model/b")) << "123";

@@ -26,7 +26,7 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 /// Paragraphs of the embedded novels of at least 300 bytes.
-std::vector<std::string> paragraphs(std::size_t n) {
+std::vector<std::string> long_paragraphs(std::size_t n) {
   const std::string text = embedded_corpus().valid;
   std::vector<std::string> found;
   for (std::size_t at = 0; at < text.size() && found.size() < n;) {
@@ -50,9 +50,9 @@ std::string nearly(const std::string& text, const std::string& end) {
 
 class PrepareChoices : public Prepare {
  protected:
-  /// 200 paragraphs, every fourth twice more, nearly the same, in another file.
+  /// 200 long_paragraphs, every fourth twice more, nearly the same, in another file.
   void write_near_duplicates() {
-    const std::vector<std::string> originals = paragraphs(200);
+    const std::vector<std::string> originals = long_paragraphs(200);
     std::vector<std::string> others;
     for (std::size_t i = 0; i < originals.size(); i += 4) {
       others.push_back(nearly(originals[i], "changed"));
@@ -60,7 +60,7 @@ class PrepareChoices : public Prepare {
     }
     write("a.txt", file_of(originals));
     write("b.txt", file_of(others));
-    const std::vector<std::string> more = paragraphs(260);
+    const std::vector<std::string> more = long_paragraphs(260);
     write("more.txt", file_of({more.begin() + 200, more.end()}));
   }
   static const PrepareOptions& all_choices() {
@@ -89,7 +89,7 @@ TEST_F(PrepareChoices, OneOfNearDuplicatesStays) {
   EXPECT_EQ(n.examples[0].dropped, dir_.file("b.txt") + ", document 1");
   EXPECT_EQ(n.examples[0].kept, dir_.file("a.txt") + ", document 1");
   EXPECT_GT(n.examples[0].likeness, 0.7);
-  std::vector<std::string> expected = paragraphs(200);
+  std::vector<std::string> expected = long_paragraphs(200);
   for (std::string& text : expected) text += "\n";
   EXPECT_EQ(texts(Split::kTrain), expected);
   // What is kept has the bytes that it has without the choice.
@@ -131,7 +131,7 @@ TEST_F(PrepareChoices, NoTrainingDocumentIsLikeOneForValidation) {
 }
 
 TEST_F(PrepareChoices, RulesAreCountedByName) {
-  const std::vector<std::string> good = paragraphs(20);
+  const std::vector<std::string> good = long_paragraphs(20);
   std::string repeated;
   for (int i = 0; i < 40; ++i) repeated += "nothing and that is everything\n";
   write("a.txt", file_of(good) + file_of({"too short", repeated, good[0], "\n "}));
@@ -186,7 +186,7 @@ TEST_F(PrepareChoices, TheLogNamesWhatANearDuplicateIsLike) {
 }
 
 TEST_F(PrepareChoices, SharesAreThoseOfTheWeights) {
-  const std::vector<std::string> all = paragraphs(300);
+  const std::vector<std::string> all = long_paragraphs(300);
   write("web/a.txt", file_of({all.begin(), all.begin() + 200}));
   write("web/b.txt", file_of({all.begin() + 200, all.begin() + 270}));
   write("books/c.txt", file_of({all.begin() + 270, all.end()}));
@@ -225,7 +225,7 @@ TEST_F(PrepareChoices, SharesAreThoseOfTheWeights) {
 }
 
 TEST_F(PrepareChoices, AMixtureHasItsOwnLengthAndSeed) {
-  const std::vector<std::string> all = paragraphs(200);
+  const std::vector<std::string> all = long_paragraphs(200);
   write("a.txt", file_of({all.begin(), all.begin() + 100}));
   write("b.txt", file_of({all.begin() + 100, all.end()}));
   PrepareOptions o = {.valid_fraction = 0, .weights = {"a.txt=1", "b.*=1"}, .train_tokens = 20000};
@@ -245,7 +245,7 @@ TEST_F(PrepareChoices, AMixtureHasItsOwnLengthAndSeed) {
 }
 
 TEST_F(PrepareChoices, OneBookWithAWeightGivesItsEndToValidation) {
-  const std::vector<std::string> all = paragraphs(100);
+  const std::vector<std::string> all = long_paragraphs(100);
   std::string book;
   for (const std::string& text : all) book += text + "\n";
   write("book.txt", book);
@@ -294,7 +294,7 @@ TEST_F(PrepareChoices, AFaultLeavesTheOldTheNewOrNoDataset) {
     std::filesystem::remove(o.dropped);
     ASSERT_TRUE(prepare({"old.txt"}).ok());
     const auto old = content(dir_.file("out"));
-    testing::FaultEnv env;
+    test::FaultEnv env;
     env.fail_from = n;
     const auto m = prepare({"a.txt", "b.txt", "more.txt"}, o, 1, env);
     if (m.ok()) {

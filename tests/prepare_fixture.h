@@ -67,7 +67,7 @@ class Prepare : public ::testing::Test {
     return dataset.ok() ? documents(dataset->split(split), dataset->tokenizer())
                         : std::vector<std::string>{};
   }
-  testing::TempDir dir_;
+  test::TempDir dir_;
   text::Tokenizer tokenizer_ = text::Tokenizer::bytes();
 };
 

@@ -182,7 +182,7 @@ TEST_F(Prepare, AFaultLeavesTheOldTheNewOrNoDataset) {
   for (std::int64_t n = 0;; ++n) {
     std::filesystem::remove_all(dir_.file("out"));
     ASSERT_TRUE(prepare({"a.txt"}, {.shard_tokens = 500}).ok());
-    testing::FaultEnv env;
+    test::FaultEnv env;
     env.fail_from = n;
     const auto m = prepare({"b.txt"}, {.shard_tokens = 500}, 1, env);
     const auto dataset = Dataset::open(Env::posix(), dir_.file("out"));

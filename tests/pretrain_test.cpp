@@ -1,5 +1,6 @@
 // The parts of pretraining below the program: schedule, batches, validation, the loop.
 #include "train/pretrain.h"
+#include "fault_env.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,6 +17,7 @@ namespace belay {
 namespace {
 
 using tensor::DType;
+using test::SmallMachine;
 using ::testing::HasSubstr;
 
 const std::string kText = [] {
@@ -106,18 +108,9 @@ const train::PretrainOptions kFewSteps{.batch_tokens = 128,
                                        .steps = 12,
                                        .schedule = {.lr = 1e-2, .warmup_steps = 2}};
 
-class SmallMachine : public base::EnvWrapper {
- public:
-  explicit SmallMachine(std::int64_t bytes) : EnvWrapper(base::Env::posix()), bytes_(bytes) {}
-  std::uint64_t available_memory_bytes() override { return static_cast<std::uint64_t>(bytes_); }
-
- private:
-  std::int64_t bytes_;
-};
-
 TEST(Plan, RefusesAStateThatDoesNotFitAndNamesTheDepthThatWould) {
   const auto plan = [](std::int64_t available, std::int64_t depth) {
-    SmallMachine machine(available);
+    SmallMachine machine(static_cast<std::uint64_t>(available));
     return train::plan_state(machine, train::config_of_depth(depth, 256, 64), DType::kF32, 64,
                              kFewSteps);
   };
@@ -136,7 +129,7 @@ TEST(Plan, RefusesActivationsThatDoNotFitAndNamesTheMicroBatchThatWould) {
   train::PretrainOptions options = kFewSteps;
   train::PretrainPlan plan;
   const auto fits = [&](std::int64_t available, std::int64_t micro_tokens) {
-    SmallMachine machine(available);
+    SmallMachine machine(static_cast<std::uint64_t>(available));
     options.micro_tokens = micro_tokens;
     return train::plan_step(t.ctx, machine, t.model, 16, options, plan);
   };

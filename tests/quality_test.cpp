@@ -46,7 +46,7 @@ TEST(TextMeasures, ByHand) {
 }
 
 /// Words that are apart by spaces; n-grams as strings.
-std::vector<std::string> words_of(const std::string& text) {
+std::vector<std::string> words_apart(const std::string& text) {
   std::istringstream in(text);
   std::vector<std::string> words;
   for (std::string word; in >> word;) words.push_back(word);
@@ -54,7 +54,7 @@ std::vector<std::string> words_of(const std::string& text) {
 }
 
 double slow_ngrams(const std::string& text, std::size_t n, bool top) {
-  const std::vector<std::string> words = words_of(text);
+  const std::vector<std::string> words = words_apart(text);
   std::map<std::vector<std::string>, std::vector<std::size_t>> at;
   for (std::size_t i = 0; i + n <= words.size(); ++i) {
     at[{words.begin() + static_cast<std::ptrdiff_t>(i),
@@ -181,7 +181,7 @@ TEST(QualityFilter, ListsChangeThePreset) {
 /// which Gopher's rules drop some. Prints by which rule (docs/data.md quotes it).
 std::map<std::string, std::string> broken_of_declaration(const std::string& filters) {
   const auto filter = QualityFilter::parse("gopher", {filters});
-  std::istringstream lines(testing::vectors("tokenizer_oracle.jsonl.zst"));
+  std::istringstream lines(test::vectors("tokenizer_oracle.jsonl.zst"));
   std::map<std::string, std::string> broken;  // by language
   std::map<std::string, int> by_rule;
   for (std::string line; std::getline(lines, line);) {

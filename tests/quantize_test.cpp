@@ -10,6 +10,7 @@
 #include "model/hf_folder.h"
 #include "model/score.h"
 #include "run_belay.h"
+#include "test_data.h"
 
 namespace belay::convert {
 namespace {
@@ -17,19 +18,18 @@ namespace {
 using base::Env;
 using nlohmann::json;
 using tensor::DType;
-
-const std::string kStories = std::string(BELAY_TEST_DATA) + "/stories260K";
+using test::kStories;
 
 json quantize(const std::string& file, const std::string& more) {
   const auto r =
-      testing::belay("quantize " + kStories + " --out " + file + " --eval-text " + kStories +
-                     "/tokenizer.json --eval-tokens 300 --dtype f32 --json " + more);
+      test::belay("quantize " + kStories + " --out " + file + " --eval-text " + kStories +
+                  "/tokenizer.json --eval-tokens 300 --dtype f32 --json " + more);
   EXPECT_EQ(r.code, 0) << r.err;
   return r.code == 0 ? json::parse(r.out) : json();
 }
 
 TEST(Quantize, LosesLittleAndSaysSo) {
-  testing::TempDir dir;
+  test::TempDir dir;
   const json eight = quantize(dir.file("8.gguf"), "--bits 8");
   const json four = quantize(dir.file("4.gguf"), "--bits 4 --per-layer");
   const auto number = [](const json& r, const char* name) { return r.at(name).get<double>(); };
@@ -47,13 +47,13 @@ TEST(Quantize, LosesLittleAndSaysSo) {
 }
 
 TEST(Quantize, RefusesWhatIsQuantizedAlready) {
-  testing::TempDir dir;
+  test::TempDir dir;
   quantize(dir.file("8.gguf"), "--bits 8");
   const auto again =
-      testing::belay("quantize " + dir.file("8.gguf") + " --bits 4 --out " + dir.file("4.gguf"));
+      test::belay("quantize " + dir.file("8.gguf") + " --bits 4 --out " + dir.file("4.gguf"));
   EXPECT_EQ(again.code, 1);
   EXPECT_THAT(again.err, ::testing::HasSubstr("is quantized already"));
-  const auto folder = testing::belay("quantize " + kStories + " --bits 4 --out " + dir.path());
+  const auto folder = test::belay("quantize " + kStories + " --bits 4 --out " + dir.path());
   EXPECT_EQ(folder.code, 2);
   EXPECT_THAT(folder.err, ::testing::HasSubstr(".gguf"));
 }

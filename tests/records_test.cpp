@@ -286,7 +286,7 @@ class Folder : public ::testing::Test {
     for (const SourceFile& f : list.files) names.push_back(f.path.substr(dir_.path().size() + 1));
     return names;
   }
-  testing::TempDir dir_;
+  test::TempDir dir_;
 };
 
 TEST_F(Folder, HoldsTheTextBelowIt) {

@@ -14,6 +14,7 @@
 #include "report/run_report.h"
 #include "report/sections.h"
 #include "report/series.h"
+#include "run_belay.h"
 #include "store/run_index.h"
 #include "store/run_record.h"
 
@@ -22,22 +23,12 @@ namespace {
 
 using nlohmann::json;
 using nlohmann::ordered_json;
+using test::env;
+using test::read;
+using test::write;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-base::Env& env() { return base::Env::posix(); }
-
-void write(const std::string& path, const std::string& text) {
-  std::ofstream(path, std::ios::binary) << text;
-}
-
-std::string read(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 json train_line(int step, double loss) {
   return {{"step", step},
@@ -83,7 +74,7 @@ class RunFolder {
   std::string tail;
 
  private:
-  testing::TempDir dir_;
+  test::TempDir dir_;
   std::string path_;
 };
 
@@ -118,7 +109,7 @@ TEST(RunRecord, ARewoundRunReplacesItsLinesAndATornLineIsCounted) {
 }
 
 TEST(RunRecord, RefusesWhatIsNoRun) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   EXPECT_EQ(store::read_run(env(), dir.path()).status().code(), base::Code::kNotFound);
   write(dir.file("run.json"), "[1, 2]");
   EXPECT_EQ(store::read_run(env(), dir.path()).status().code(), base::Code::kCorrupt);
@@ -212,7 +203,7 @@ TEST(RunReport, OfARunThatHasJustBegunOrHoldsNonsense) {
 TEST(RunReport, AFaultLeavesTheOldReport) {
   RunFolder run("r");
   const std::string old = run.report();
-  testing::FaultEnv faulty;
+  test::FaultEnv faulty;
   const std::string folder = run.write_files();
   for (std::int64_t from = 0; from < 4; ++from) {
     faulty.changes = 0;
@@ -240,7 +231,7 @@ std::vector<std::string> query(const std::string& path, const std::string& sql) 
 }
 
 TEST(RunIndex, IsMadeAnewFromTheFolders) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   for (const std::string name : {"b", "a", "broken"})
     std::filesystem::create_directory(dir.file(name));
   std::filesystem::create_directory(dir.file("no_run"));

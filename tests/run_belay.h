@@ -6,12 +6,14 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <sstream>
 #include <string>
 
+#include "base/hash.h"
 #include "fault_env.h"
 
-namespace belay::testing {
+namespace belay::test {
 
 inline std::string read(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -48,4 +50,10 @@ inline Outcome belay(const std::string& args) {
   return {code, read(out), read(err)};
 }
 
-}  // namespace belay::testing
+/// A checksum of the weights that a run has saved.
+inline std::uint64_t weights_of(const std::string& run) {
+  const std::string weights = read(run + "/model/model.safetensors");
+  return base::xxh3_64(std::as_bytes(std::span(weights)));
+}
+
+}  // namespace belay::test

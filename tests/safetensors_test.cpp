@@ -17,9 +17,9 @@ namespace {
 
 using base::Code;
 using base::Env;
-using belay::testing::BytesEnv;
-using belay::testing::FaultEnv;
-using belay::testing::TempDir;
+using belay::test::BytesEnv;
+using belay::test::FaultEnv;
+using belay::test::TempDir;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -37,13 +37,13 @@ void put(const std::string& path, const std::string& content) {
 }
 
 /// The message of opening a file of that content, or "ok".
-std::string open_fault(const std::string& content) {
+std::string tensors_fault(const std::string& content) {
   BytesEnv env(content);
   const auto files = TensorFiles::open(env, "w.safetensors");
   return files.ok() ? "ok" : files.status().message();
 }
 
-struct Hostile {
+struct HostileTensors {
   std::string header;
   std::size_t data_bytes;
   std::string where;  // the message names the file and this
@@ -51,7 +51,7 @@ struct Hostile {
 };
 
 const std::string kX = "tensor 'x': ";
-const Hostile kHostile[] = {
+const HostileTensors kHostile[] = {
     {R"([])", 0, "header", "does not begin with {"},
     {R"({"x":1})", 0, "tensor 'x'", "is not an object"},
     {R"({"x":[]})", 0, "tensor 'x'", "is not an object"},
@@ -129,8 +129,8 @@ const Hostile kHostile[] = {
 };
 
 TEST(SafetensorsReader, HostileHeadersAreRefusedByFileAndField) {
-  for (const Hostile& row : kHostile) {
-    EXPECT_THAT(open_fault(file_of(row.header, row.data_bytes)),
+  for (const HostileTensors& row : kHostile) {
+    EXPECT_THAT(tensors_fault(file_of(row.header, row.data_bytes)),
                 AllOf(HasSubstr("w.safetensors: " + row.where), HasSubstr(row.what)))
         << row.header.substr(0, 200);
   }
@@ -142,15 +142,16 @@ TEST(SafetensorsReader, HostileLengthsAreRefused) {
     std::memcpy(file.data(), &length, 8);
     return file + rest;
   };
-  EXPECT_THAT(open_fault(""), HasSubstr("w.safetensors: header: the file is too short"));
-  EXPECT_THAT(open_fault("1234567"), HasSubstr("too short"));
-  EXPECT_THAT(open_fault(with_length(0, "{}")), HasSubstr("length is out of range (seen 0"));
-  EXPECT_THAT(open_fault(with_length(1, "{}")), HasSubstr("length is out of range"));
-  EXPECT_THAT(open_fault(with_length(3, "{}")), HasSubstr("seen 3; allowed 2 to 2"));
-  EXPECT_THAT(open_fault(with_length(UINT64_MAX, "{}")), HasSubstr("length is out of range"));
-  EXPECT_THAT(open_fault(with_length(UINT64_MAX - 7, "{}")), HasSubstr("length is out of range"));
-  EXPECT_EQ(open_fault(with_length(2, "{}")), "ok");
-  EXPECT_EQ(open_fault(with_length(8, "{}      ")), "ok");
+  EXPECT_THAT(tensors_fault(""), HasSubstr("w.safetensors: header: the file is too short"));
+  EXPECT_THAT(tensors_fault("1234567"), HasSubstr("too short"));
+  EXPECT_THAT(tensors_fault(with_length(0, "{}")), HasSubstr("length is out of range (seen 0"));
+  EXPECT_THAT(tensors_fault(with_length(1, "{}")), HasSubstr("length is out of range"));
+  EXPECT_THAT(tensors_fault(with_length(3, "{}")), HasSubstr("seen 3; allowed 2 to 2"));
+  EXPECT_THAT(tensors_fault(with_length(UINT64_MAX, "{}")), HasSubstr("length is out of range"));
+  EXPECT_THAT(tensors_fault(with_length(UINT64_MAX - 7, "{}")),
+              HasSubstr("length is out of range"));
+  EXPECT_EQ(tensors_fault(with_length(2, "{}")), "ok");
+  EXPECT_EQ(tensors_fault(with_length(8, "{}      ")), "ok");
 }
 
 TEST(SafetensorsReader, TooManyTensorsAreRefused) {
@@ -159,14 +160,14 @@ TEST(SafetensorsReader, TooManyTensorsAreRefused) {
     header += (i == 0 ? "\"" : ",\"") + std::to_string(i) +
               R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
   }
-  EXPECT_THAT(open_fault(file_of(header + "}", 0)), HasSubstr("names too many tensors"));
+  EXPECT_THAT(tensors_fault(file_of(header + "}", 0)), HasSubstr("names too many tensors"));
 }
 
 TEST(SafetensorsReader, EveryTruncationIsRefused) {
   const std::string whole = file_of(R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8);
-  ASSERT_EQ(open_fault(whole), "ok");
+  ASSERT_EQ(tensors_fault(whole), "ok");
   for (std::size_t n = 0; n < whole.size(); ++n) {
-    EXPECT_THAT(open_fault(whole.substr(0, n)), HasSubstr("w.safetensors")) << n;
+    EXPECT_THAT(tensors_fault(whole.substr(0, n)), HasSubstr("w.safetensors")) << n;
   }
 }
 

@@ -1,6 +1,7 @@
-// Scoring against the oracle of a trained model, the same bits packed, alone and in pieces, and ids
-// from hostile files.
+// Scoring against the score_oracle of a trained model, the same bits packed, alone and in pieces,
+// and ids from hostile files.
 #include "model/score.h"
+#include "fault_env.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,28 +12,29 @@
 #include "base/env_wrapper.h"
 #include "data/token_ids.h"
 #include "model/hf_folder.h"
+#include "test_data.h"
 
 namespace belay {
 namespace {
 
 using nlohmann::json;
 using tensor::DType;
+using test::kStories;
+using test::SmallMachine;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-const std::string kStories = std::string(BELAY_TEST_DATA) + "/stories260K";
-
-json oracle() {
+json score_oracle() {
   std::ifstream in(kStories + "/stories260K_oracle.json");
   return json::parse(in);
 }
 
-struct Loaded {
+struct LoadedStories260K {
   base::ThreadPool pool;
   base::Context ctx{pool};
   std::unique_ptr<model::Model> model;
 
-  Loaded(DType dtype, int threads, base::Isa isa = base::best_isa())
+  LoadedStories260K(DType dtype, int threads, base::Isa isa = base::best_isa())
       : pool(threads), ctx{pool, isa} {
     auto loaded = model::load_hf_folder(base::Env::posix(), kStories);
     EXPECT_TRUE(loaded.ok()) << loaded.status().message();
@@ -47,9 +49,9 @@ struct Loaded {
   }
 };
 
-/// Documents of awkward lengths, cut from the oracle's greedy text.
+/// Documents of awkward lengths, cut from the score_oracle's greedy text.
 model::Documents some_documents() {
-  const auto ids = oracle()["greedy_ids_from_bos"].get<std::vector<std::int32_t>>();
+  const auto ids = score_oracle()["greedy_ids_from_bos"].get<std::vector<std::int32_t>>();
   model::Documents documents;
   for (const std::size_t n : {200, 1, 2, 63, 64, 65, 17, 257}) {
     documents.emplace_back(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(n));
@@ -60,10 +62,10 @@ model::Documents some_documents() {
 class StoriesScore : public testing::TestWithParam<base::Isa> {};
 
 TEST_P(StoriesScore, LogProbabilitiesOfTheOracle) {
-  const json o = oracle();
+  const json o = score_oracle();
   const auto all = o["greedy_ids_from_bos"].get<std::vector<std::int32_t>>();
   const auto expected = o["greedy200_logprobs"].get<std::vector<double>>();
-  Loaded m(DType::kF32, 2, GetParam());
+  LoadedStories260K m(DType::kF32, 2, GetParam());
   const auto scores = m.score({{all.begin(), all.begin() + 200}});
   ASSERT_EQ(scores.size(), 1u);
   ASSERT_EQ(scores[0].size(), expected.size());
@@ -73,8 +75,8 @@ TEST_P(StoriesScore, LogProbabilitiesOfTheOracle) {
 }
 
 TEST_P(StoriesScore, MeanOfThePrompt) {
-  const json o = oracle();
-  Loaded m(DType::kF32, 1, GetParam());
+  const json o = score_oracle();
+  LoadedStories260K m(DType::kF32, 1, GetParam());
   const auto scores = m.score({o["prompt_ids"].get<std::vector<std::int32_t>>()});
   double nll = 0;
   for (const float p : scores[0]) nll -= static_cast<double>(p);
@@ -89,7 +91,7 @@ class SameBits : public testing::TestWithParam<DType> {};
 
 TEST_P(SameBits, AlonePackedAndInPieces) {
   const model::Documents documents = some_documents();
-  Loaded m(GetParam(), 2);
+  LoadedStories260K m(GetParam(), 2);
   const auto packed = m.score(documents, {.batch_tokens = 1024});
   EXPECT_EQ(packed, m.score(documents, {.batch_tokens = 300}));
   for (std::size_t d = 0; d < documents.size(); ++d) {
@@ -101,9 +103,9 @@ TEST_P(SameBits, AlonePackedAndInPieces) {
 }
 
 TEST_P(SameBits, ABatchThatEndsHalfFull) {
-  const auto ids = oracle()["greedy_ids_from_bos"].get<std::vector<std::int32_t>>();
+  const auto ids = score_oracle()["greedy_ids_from_bos"].get<std::vector<std::int32_t>>();
   const model::Documents documents(9, {ids.begin(), ids.begin() + 60});
-  Loaded m(GetParam(), 2);
+  LoadedStories260K m(GetParam(), 2);
   m.model = std::make_unique<model::Model>(m.model->config(), GetParam(), false, 60);
   m.model->load(m.ctx, model::load_hf_folder(base::Env::posix(), kStories)->weights);
   const auto scores = m.score(documents, {.batch_tokens = 500});
@@ -112,9 +114,9 @@ TEST_P(SameBits, ABatchThatEndsHalfFull) {
 
 TEST_P(SameBits, AnyNumberOfThreads) {
   const model::Documents documents = some_documents();
-  const auto one = Loaded(GetParam(), 1).score(documents);
-  EXPECT_EQ(one, Loaded(GetParam(), 2).score(documents));
-  EXPECT_EQ(one, Loaded(GetParam(), 3).score(documents));
+  const auto one = LoadedStories260K(GetParam(), 1).score(documents);
+  EXPECT_EQ(one, LoadedStories260K(GetParam(), 2).score(documents));
+  EXPECT_EQ(one, LoadedStories260K(GetParam(), 3).score(documents));
 }
 
 INSTANTIATE_TEST_SUITE_P(DTypes, SameBits, testing::Values(DType::kF32, DType::kBF16),
@@ -122,17 +124,8 @@ INSTANTIATE_TEST_SUITE_P(DTypes, SameBits, testing::Values(DType::kF32, DType::k
                            return std::string(tensor::dtype_name(dtype.param));
                          });
 
-class SmallMachine : public base::EnvWrapper {
- public:
-  explicit SmallMachine(std::uint64_t bytes) : EnvWrapper(base::Env::posix()), bytes_(bytes) {}
-  std::uint64_t available_memory_bytes() override { return bytes_; }
-
- private:
-  std::uint64_t bytes_;
-};
-
 TEST(ScoreMemory, RefusedWithTheOptionThatFits) {
-  Loaded m(DType::kF32, 1);
+  LoadedStories260K m(DType::kF32, 1);
   const model::Documents documents(16, std::vector<std::int32_t>(256, 5));
   const auto bytes = [&](const model::ScoreOptions& o) {
     return static_cast<std::uint64_t>(model::score_bytes(m.ctx, *m.model, documents, o));

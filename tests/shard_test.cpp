@@ -1,5 +1,6 @@
 // Token shards: what is written comes back, what lies or is damaged is named.
 #include "store/shard.h"
+#include "run_belay.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,20 +18,14 @@ namespace belay::store {
 namespace {
 
 using base::Env;
+using test::read;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-std::string read(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
 /// Three documents of 5, 1 and 9 tokens, the last id the largest of the vocabulary.
 std::string good_shard(std::int64_t vocab_size = 300) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   ShardWriter writer(vocab_size, 77);
   writer.add(std::vector<std::int32_t>{1, 2, 3, 4, 5},
              {.text_bytes = 11, .source = 0, .number = 1});
@@ -47,7 +42,7 @@ std::string good_shard(std::int64_t vocab_size = 300) {
 }
 
 base::Result<Shard> open(const std::string& bytes) {
-  testing::BytesEnv env(bytes);
+  test::BytesEnv env(bytes);
   return Shard::open(env, "x.shard");
 }
 
@@ -146,7 +141,7 @@ ShardDocument& document(std::string& bytes, std::size_t d) {
   return *(reinterpret_cast<ShardDocument*>(bytes.data() + bytes.size() - 3 * 32) + d);
 }
 
-constexpr std::uint64_t kHuge = std::uint64_t{1} << 63;
+constexpr std::uint64_t kHugeCount = std::uint64_t{1} << 63;
 
 INSTANTIATE_TEST_SUITE_P(
     Table, ShardLies,
@@ -159,17 +154,17 @@ INSTANTIATE_TEST_SUITE_P(
         Lie{"no_vocabulary", [](ShardHeader& h, std::string&) { h.vocab_size = 0; }, "vocab_size"},
         Lie{"vocabulary", [](ShardHeader& h, std::string&) { h.vocab_size = 299; },
             "largest token id: is out of range (seen 299; allowed 0 to 298)"},
-        Lie{"vocabulary_huge", [](ShardHeader& h, std::string&) { h.vocab_size = kHuge; },
+        Lie{"vocabulary_huge", [](ShardHeader& h, std::string&) { h.vocab_size = kHugeCount; },
             "vocab_size"},
         Lie{"tokens", [](ShardHeader& h, std::string&) { h.n_tokens = 17; }, "size"},
         Lie{"tokens_none", [](ShardHeader& h, std::string&) { h.n_tokens = 0; }, "n_tokens"},
-        Lie{"tokens_overflow", [](ShardHeader& h, std::string&) { h.n_tokens = kHuge + 15; },
+        Lie{"tokens_overflow", [](ShardHeader& h, std::string&) { h.n_tokens = kHugeCount + 15; },
             "n_tokens: is out of range"},
         Lie{"documents", [](ShardHeader& h, std::string&) { h.n_documents = 2; }, "size"},
         Lie{"documents_none", [](ShardHeader& h, std::string&) { h.n_documents = 0; },
             "n_documents"},
         Lie{"documents_overflow",
-            [](ShardHeader& h, std::string&) { h.n_documents = kHuge / 16 + 3; },
+            [](ShardHeader& h, std::string&) { h.n_documents = kHugeCount / 16 + 3; },
             "n_documents: is out of range"},
         Lie{"text_bytes", [](ShardHeader& h, std::string&) { h.n_text_bytes = 44; },
             "n_text_bytes: is out of range (seen 44; allowed 43 to 43)"},
@@ -185,8 +180,8 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(ShardWriter, AFaultLeavesNothing) {
   for (std::int64_t n = 0;; ++n) {
-    const testing::TempDir dir;
-    testing::FaultEnv env;
+    const test::TempDir dir;
+    test::FaultEnv env;
     env.fail_from = n;
     ShardWriter writer(300, 1);
     writer.add(std::vector<std::int32_t>(100, 5), {.text_bytes = 100});

@@ -14,13 +14,13 @@
 namespace belay::test {
 namespace {
 
-constexpr std::int64_t kLongest = 160;
+constexpr std::int64_t kLongestDocument = 160;
 
 /// One pass over packed documents: log p of each target.
 std::vector<float> score(base::Context& ctx, const model::Model& m, const Documents& docs) {
   tensor::Tape tape;
   model::Batch batch(docs.n_tokens());
-  const Id h = model::forward(tape, m, batch.bind(tape), {.longest = kLongest});
+  const Id h = model::forward(tape, m, batch.bind(tape), {.longest = kLongestDocument});
   const Id logprob =
       ops::logprob_gather(tape, h, model::bind_head(tape, m), batch.bind_targets(tape));
   tensor::Exec exec(ctx, tape);
@@ -33,14 +33,15 @@ std::vector<float> score(base::Context& ctx, const model::Model& m, const Docume
 /// The same of one document, `piece` tokens at a time.
 std::vector<float> score_in_pieces(base::Context& ctx, const model::Model& m, const Documents& doc,
                                    std::int64_t piece) {
-  model::KvCache cache(m.config(), m.compute(), kLongest);
+  model::KvCache cache(m.config(), m.compute(), kLongestDocument);
   std::vector<float> all;
   for (std::int64_t first = 0; first < doc.n_tokens(); first += piece) {
     const std::int64_t n = std::min(piece, doc.n_tokens() - first);
     tensor::Tape tape;
     model::Batch batch(n);
     const model::CacheIds ids = cache.bind(tape);
-    const Id h = model::forward(tape, m, batch.bind(tape), {.longest = kLongest, .cache = &ids});
+    const Id h =
+        model::forward(tape, m, batch.bind(tape), {.longest = kLongestDocument, .cache = &ids});
     const Id logprob =
         ops::logprob_gather(tape, h, model::bind_head(tape, m), batch.bind_targets(tape));
     tensor::Exec exec(ctx, tape);
@@ -75,7 +76,7 @@ class ModelBits : public testing::TestWithParam<std::tuple<std::string, DType>> 
     for (const base::Isa isa : base::supported_isas()) {
       SCOPED_TRACE(base::isa_name(isa));
       base::Context ctx{pool_of(2), isa};
-      const auto m = load_model(ctx, name, dtype, kLongest);
+      const auto m = load_model(ctx, name, dtype, kLongestDocument);
       body(ctx, *m);
     }
   }
@@ -109,7 +110,7 @@ TEST_P(ModelBits, OnePassIsPiecesAgainstCachedKeysAndValues) {
 TEST_P(ModelBits, TrainingScoresAsScoringDoes) {
   each_isa([](base::Context& ctx, const model::Model& m) {
     const Documents docs({33, 1, 64, 30}, m.config().vocab_size);
-    train::Step step(ctx, m, {.n_tokens = docs.n_tokens(), .longest = kLongest});
+    train::Step step(ctx, m, {.n_tokens = docs.n_tokens(), .longest = kLongestDocument});
     step.batch().set(docs.ids, docs.targets, docs.lengths);
     step.run();
     expect_same_bits(step.logprobs(), score(ctx, m, docs), "log-probabilities");
@@ -119,8 +120,8 @@ TEST_P(ModelBits, TrainingScoresAsScoringDoes) {
 /// Loss and gradients of one batch.
 std::vector<float> gradients(base::Context& ctx, const model::Model& m, const Documents& docs,
                              bool checkpoint) {
-  train::Step step(ctx, m,
-                   {.n_tokens = docs.n_tokens(), .longest = kLongest, .checkpoint = checkpoint});
+  train::Step step(
+      ctx, m, {.n_tokens = docs.n_tokens(), .longest = kLongestDocument, .checkpoint = checkpoint});
   step.batch().set(docs.ids, docs.targets, docs.lengths);
   std::vector<float> all{step.run()};
   all.insert(all.end(), m.gradients(), m.gradients() + m.n_floats());
@@ -137,8 +138,8 @@ TEST_P(ModelBits, RecomputedActivationsGiveTheSameGradients) {
 TEST_P(ModelBits, AReplayReadsNothingOfTheOneBefore) {
   each_isa([](base::Context& ctx, const model::Model& m) {
     const Documents docs({33, 1, 64, 30}, m.config().vocab_size);
-    train::Step step(ctx, m,
-                     {.n_tokens = docs.n_tokens(), .longest = kLongest, .checkpoint = true});
+    train::Step step(
+        ctx, m, {.n_tokens = docs.n_tokens(), .longest = kLongestDocument, .checkpoint = true});
     step.batch().set(docs.ids, docs.targets, docs.lengths);
     step.run();
     const std::vector<float> first(m.gradients(), m.gradients() + m.n_floats());

@@ -15,10 +15,10 @@ namespace belay::bench {
 namespace {
 
 using nlohmann::json;
+using test::belay;
+using test::Outcome;
 using ::testing::AllOf;
-using testing::belay;
 using ::testing::HasSubstr;
-using testing::Outcome;
 
 const std::string kShakespeare = std::string(BELAY_TEST_DATA) + "/shakespeare_200k.txt";
 
@@ -48,7 +48,7 @@ TEST_F(TimeToLoss, EveryCharacterOfTheLastTenthCountsOnce) {
   TimeToLossOptions o = options();
   o.target = 100;
   o.recipe.lr = 1e-9;  // the model stays a uniform guess
-  const auto n_bytes = static_cast<std::int64_t>(testing::read(kShakespeare).size());
+  const auto n_bytes = static_cast<std::int64_t>(test::read(kShakespeare).size());
   const TimeToLossResult tokens = run(o);
   EXPECT_EQ(tokens.n_characters, n_bytes - n_bytes * 9 / 10);
   EXPECT_LT(2 * tokens.n_valid_tokens, tokens.n_characters * 6 / 5);
@@ -65,10 +65,10 @@ TEST_F(TimeToLoss, CharactersAreCountedNotBytes) {
   // The first words of the Universal Declaration of Human Rights, in two and three bytes a letter.
   std::string text;
   for (int i = 0; i < 400; ++i) text += "Все люди рождаются свободными и равными. 人人生而自由。\n";
-  const testing::TempDir dir;
+  const test::TempDir dir;
   TimeToLossOptions o = options();
   o.corpus = dir.file("text");
-  testing::write(o.corpus, text);
+  test::write(o.corpus, text);
   o.target = 100;
   o.recipe.vocab_size = 256;
   o.recipe.steps = 1;
@@ -130,8 +130,8 @@ TEST(TimeToLossCli, SaysWhenTheTargetIsOutOfReach) {
 }
 
 TEST(TimeToLossCli, Refusals) {
-  const testing::TempDir dir;
-  testing::write(dir.file("short"), testing::read(kShakespeare).substr(0, 600));
+  const test::TempDir dir;
+  test::write(dir.file("short"), test::read(kShakespeare).substr(0, 600));
   const std::string ask = "bench time-to-loss --corpus " + dir.file("short");
   const Outcome tiny = belay(ask + " --vocab-size 256 --batch-tokens 1024");
   EXPECT_EQ(tiny.code, 1);

@@ -14,16 +14,16 @@ namespace belay {
 namespace {
 
 using nlohmann::json;
+using test::read_all;
 using ::testing::HasSubstr;
-using testing::read_all;
 
-const std::string kText = std::string(BELAY_TEST_DATA) + "/shakespeare_200k.txt";
+const std::string kEncodedText = std::string(BELAY_TEST_DATA) + "/shakespeare_200k.txt";
 
 class CliTokenizer : public ::testing::Test {
  protected:
   /// Runs `belay tokenizer ARGS`; its output is then in out_ and err_.
   int run(const std::string& args) {
-    const testing::Outcome outcome = testing::belay("tokenizer " + args);
+    const test::Outcome outcome = test::belay("tokenizer " + args);
     out_ = outcome.out;
     err_ = outcome.err;
     return outcome.code;
@@ -31,12 +31,12 @@ class CliTokenizer : public ::testing::Test {
   std::string tok() const { return dir_.file("tok"); }
   int train(const std::string& args) { return run("train --out " + tok() + " " + args); }
 
-  testing::TempDir dir_;
+  test::TempDir dir_;
   std::string out_, err_;
 };
 
 TEST_F(CliTokenizer, TrainsOnLinesOfJsonAndPackedFiles) {
-  const std::string text = read_all(kText).substr(0, 20000);
+  const std::string text = read_all(kEncodedText).substr(0, 20000);
   const auto file = [&](const std::string& name, const std::string& bytes) {
     std::ofstream(dir_.file(name), std::ios::binary) << bytes;
     return dir_.file(name);
@@ -58,19 +58,19 @@ TEST_F(CliTokenizer, TrainsOnLinesOfJsonAndPackedFiles) {
 }
 
 TEST_F(CliTokenizer, TrainsEncodesAndDecodes) {
-  ASSERT_EQ(train("--vocab-size 600 --json " + kText), 0) << err_;
+  ASSERT_EQ(train("--vocab-size 600 --json " + kEncodedText), 0) << err_;
   const json report = base::json_value(out_);
   EXPECT_EQ(report["vocab_size"], 600);
   EXPECT_EQ(report["text_bytes"], 200000);
   const std::string ids = dir_.file("ids.json");
-  ASSERT_EQ(run("encode --tokenizer " + tok() + " " + kText + " --json"), 0) << err_;
+  ASSERT_EQ(run("encode --tokenizer " + tok() + " " + kEncodedText + " --json"), 0) << err_;
   const json encoded = base::json_value(out_);
   EXPECT_EQ(encoded["ids"].size(), encoded["n_tokens"].get<std::size_t>());
   EXPECT_GT(encoded["bytes_per_token"].get<double>(), 2.0);
-  ASSERT_EQ(run("encode --tokenizer " + tok() + " " + kText + " --out " + ids), 0) << err_;
+  ASSERT_EQ(run("encode --tokenizer " + tok() + " " + kEncodedText + " --out " + ids), 0) << err_;
   EXPECT_EQ(base::json_value(read_all(ids)), encoded["ids"]);
   ASSERT_EQ(run("decode --tokenizer " + tok() + " " + ids), 0) << err_;
-  EXPECT_EQ(out_, read_all(kText));
+  EXPECT_EQ(out_, read_all(kEncodedText));
   ASSERT_EQ(run("show " + tok() + " --text 'the king<|endoftext|>' --json"), 0) << err_;
   const json shown = base::json_value(out_);
   EXPECT_EQ(shown["end_of_text"], 599);
@@ -82,7 +82,7 @@ TEST_F(CliTokenizer, TrainsEncodesAndDecodes) {
 TEST_F(CliTokenizer, ReadsFoldersAndNamesBadFiles) {
   const std::string folder = dir_.file("texts");
   std::filesystem::create_directories(folder + "/below");
-  std::ofstream(folder + "/below/a.txt") << read_all(kText);
+  std::ofstream(folder + "/below/a.txt") << read_all(kEncodedText);
   ASSERT_EQ(train("--vocab-size 300 " + folder), 0) << err_;
   std::ofstream(folder + "/b.txt") << "good \xff bad";
   EXPECT_EQ(train("--vocab-size 300 " + folder), 1);
@@ -98,10 +98,10 @@ TEST_F(CliTokenizer, RefusesWithTheRightCode) {
   EXPECT_EQ(train("--vocab-size 4096 " + dir_.file("small.txt")), 2);
   EXPECT_THAT(err_, HasSubstr("larger than the corpus supports"));
   EXPECT_FALSE(std::filesystem::exists(tok()));
-  EXPECT_EQ(train("--vocab-size 100 " + kText), 2);
-  EXPECT_EQ(train("--vocab-size 300 --split gpt3 " + kText), 2);
+  EXPECT_EQ(train("--vocab-size 100 " + kEncodedText), 2);
+  EXPECT_EQ(train("--vocab-size 300 --split gpt3 " + kEncodedText), 2);
   EXPECT_THAT(err_, HasSubstr("cl100k"));
-  EXPECT_EQ(run("encode --tokenizer " + tok() + " " + kText), 1);
+  EXPECT_EQ(run("encode --tokenizer " + tok() + " " + kEncodedText), 1);
   EXPECT_EQ(run("encode --tokenizer " + tok()), 2);
   EXPECT_EQ(run("trian"), 2);
 }

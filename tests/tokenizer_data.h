@@ -12,7 +12,7 @@
 
 #include "text/tokenizer.h"
 
-namespace belay::testing {
+namespace belay::test {
 
 inline std::string read_all(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -45,4 +45,4 @@ inline std::vector<std::int32_t> encoded(const text::Tokenizer& tokenizer, std::
   return ids;
 }
 
-}  // namespace belay::testing
+}  // namespace belay::test

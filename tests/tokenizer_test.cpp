@@ -17,10 +17,10 @@ namespace belay {
 namespace {
 
 using nlohmann::json;
+using test::encoded;
+using test::vectors;
 using ::testing::AllOf;
-using testing::encoded;
 using ::testing::HasSubstr;
-using testing::vectors;
 using text::Tokenizer;
 
 using Ids = std::vector<std::int32_t>;
@@ -140,7 +140,7 @@ TEST(Tokenizer, TinyLlama) {
   ASSERT_TRUE(t.ok()) << t.status().message();
   EXPECT_EQ(t->vocab_size(), 512);
   EXPECT_EQ(Ids(t->template_prefix().begin(), t->template_prefix().end()), Ids{1});
-  const json oracle = base::json_value(testing::read_all(folder + "/stories260K_oracle.json"));
+  const json oracle = base::json_value(test::read_all(folder + "/stories260K_oracle.json"));
   for (const json& row : oracle["encode"]) {
     Ids ids = {1};
     t->encode(row["text"].get<std::string>(), ids);
@@ -215,7 +215,7 @@ TEST(Tokenizer, NormalizesToNfc) {
 }
 
 TEST(Tokenizer, SavesWhatLoadsAgain) {
-  const ::belay::testing::TempDir dir;
+  const ::belay::test::TempDir dir;
   for (const std::string file : {"", "cl100k_base.tiktoken", "o200k_base.tiktoken",
                                  "gpt2_tokenizer.json", "qwen3_tokenizer.json"}) {
     const Tokenizer t = file.empty() ? Tokenizer::bytes() : vector_tokenizer(file);
@@ -232,15 +232,14 @@ TEST(Tokenizer, SavesWhatLoadsAgain) {
   }
 }
 
-struct Bad {
+struct BadTokenizer {
   std::string name, from, to, message;
 };
 
-class BadTokenizerJson : public ::testing::TestWithParam<Bad> {};
+class BadTokenizerJson : public ::testing::TestWithParam<BadTokenizer> {};
 
 TEST_P(BadTokenizerJson, IsNamed) {
-  std::string text =
-      testing::read_all(std::string(BELAY_TEST_DATA) + "/stories260K/tokenizer.json");
+  std::string text = test::read_all(std::string(BELAY_TEST_DATA) + "/stories260K/tokenizer.json");
   text = base::json_value(text).dump();
   const std::size_t at = text.find(GetParam().from);
   ASSERT_NE(at, std::string::npos);
@@ -254,25 +253,26 @@ TEST_P(BadTokenizerJson, IsNamed) {
 INSTANTIATE_TEST_SUITE_P(
     Files, BadTokenizerJson,
     ::testing::Values(
-        Bad{"class", "\"type\":\"BPE\"", "\"type\":\"WordPiece\"", "WordPiece"},
-        Bad{"truncated", "\"merges\"", "", "not valid JSON"},
-        Bad{"merge_unknown", "\"h e\"", "\"h zzz\"", "merges[1]"},
-        Bad{"merge_form", "\"h e\"", "\"he\"", "no pair"},
-        Bad{"merge_type", "\"h e\"", "7", "no pair"},
-        Bad{"id_negative", "\"<s>\":1", "\"<s>\":-1", "whole number"},
-        Bad{"id_huge", "\"<s>\":1", "\"<s>\":99999999999999999999", "whole number"},
-        Bad{"id_twice", "\"<s>\":1", "\"<s>\":2", "another token"},
-        Bad{"normalizer", "\"type\":\"Prepend\"", "\"type\":\"Lowercase\"", "Lowercase"},
-        Bad{"pre_tokenizer", "\"pre_tokenizer\":null", R"("pre_tokenizer":{"type":"Whitespace"})",
-            "Whitespace"},
-        Bad{"regex", "\"pre_tokenizer\":null",
+        BadTokenizer{"class", "\"type\":\"BPE\"", "\"type\":\"WordPiece\"", "WordPiece"},
+        BadTokenizer{"truncated", "\"merges\"", "", "not valid JSON"},
+        BadTokenizer{"merge_unknown", "\"h e\"", "\"h zzz\"", "merges[1]"},
+        BadTokenizer{"merge_form", "\"h e\"", "\"he\"", "no pair"},
+        BadTokenizer{"merge_type", "\"h e\"", "7", "no pair"},
+        BadTokenizer{"id_negative", "\"<s>\":1", "\"<s>\":-1", "whole number"},
+        BadTokenizer{"id_huge", "\"<s>\":1", "\"<s>\":99999999999999999999", "whole number"},
+        BadTokenizer{"id_twice", "\"<s>\":1", "\"<s>\":2", "another token"},
+        BadTokenizer{"normalizer", "\"type\":\"Prepend\"", "\"type\":\"Lowercase\"", "Lowercase"},
+        BadTokenizer{"pre_tokenizer", "\"pre_tokenizer\":null",
+                     R"("pre_tokenizer":{"type":"Whitespace"})", "Whitespace"},
+        BadTokenizer{
+            "regex", "\"pre_tokenizer\":null",
             R"("pre_tokenizer":{"type":"Split","pattern":{"Regex":"[a-z]"},"behavior":"Isolated"})",
             "[a-z]"},
-        Bad{"template_id", "\"ids\":[1]", "\"ids\":[512]", "outside the vocabulary"},
-        Bad{"added_id", "\"content\":\"<s>\",\"id\":1", "\"content\":\"<s>\",\"id\":7",
-            "contradicts"},
-        Bad{"truncation", "\"truncation\":null", "\"truncation\":{}", "truncation"},
-        Bad{"unk", "\"unk_token\":\"<unk>\"", "\"unk_token\":\"<none>\"", "unk_token"}),
+        BadTokenizer{"template_id", "\"ids\":[1]", "\"ids\":[512]", "outside the vocabulary"},
+        BadTokenizer{"added_id", "\"content\":\"<s>\",\"id\":1", "\"content\":\"<s>\",\"id\":7",
+                     "contradicts"},
+        BadTokenizer{"truncation", "\"truncation\":null", "\"truncation\":{}", "truncation"},
+        BadTokenizer{"unk", "\"unk_token\":\"<unk>\"", "\"unk_token\":\"<none>\"", "unk_token"}),
     [](const auto& row) { return row.param.name; });
 
 TEST(Tokenizer, RankFilesThatLie) {

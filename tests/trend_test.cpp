@@ -26,10 +26,10 @@ CsvTable data(const std::string& name) {
   return *store::read_csv(base::Env::posix(), std::string(BELAY_TEST_DATA) + "/trends/" + name);
 }
 
-CsvTable table_of(const std::string& text) { return *store::parse_csv(text, "t.csv"); }
+CsvTable trend_table(const std::string& text) { return *store::parse_csv(text, "t.csv"); }
 
 std::string fault(const std::string& text, const SeriesRequest& request) {
-  return read_series(table_of(text), request).status().message();
+  return read_series(trend_table(text), request).status().message();
 }
 
 /// n points of y = f(x) at x = 0, 1/4, 1/2, ..., with normal noise of ln y.
@@ -259,8 +259,8 @@ TEST(Abilities, FindThoseThatScoresWereMadeFrom) {
 
 TEST(Series, SaysWhatItLeftOutAndSorts) {
   const auto s = read_series(
-      table_of("day,v\n2024-03-01,4\n2024-01-01,1\n,9\n2024-02-01,\n2024-02-01,2\n2024-02-01,3\n"
-               "2024-04-01,-1\n"),
+      trend_table("day,v\n2024-03-01,4\n2024-01-01,1\n,9\n2024-02-01,\n2024-02-01,2\n2024-02-01,3\n"
+                  "2024-04-01,-1\n"),
       {.x_column = "day", .y_column = "v"});
   ASSERT_TRUE(s.ok()) << s.status().message();
   ASSERT_EQ(s->points.size(), 4u);
@@ -275,8 +275,8 @@ TEST(Series, SaysWhatItLeftOutAndSorts) {
 }
 
 TEST(Series, FrontierKeepsTheBestOfADateAndOnlyNewBests) {
-  const auto s = read_series(table_of("date,v\n2024-01-01,3\n2024-01-01,5\n2024-02-01,5\n"
-                                      "2024-03-01,4\n2024-04-01,7\n"),
+  const auto s = read_series(trend_table("date,v\n2024-01-01,3\n2024-01-01,5\n2024-02-01,5\n"
+                                         "2024-03-01,4\n2024-04-01,7\n"),
                              {.y_column = "v", .frontier = true});
   ASSERT_EQ(s->points.size(), 2u);
   EXPECT_EQ(s->points[0].y, 5);
@@ -306,8 +306,8 @@ TEST(Series, AmountsGiveAPowerLaw) {
   std::string text = "flops,error\n";
   for (double c = 1e18; c < 1e24; c *= 10)
     text += std::to_string(c) + "," + std::to_string(300 * std::pow(c, -0.1)) + "\n";
-  const auto s =
-      read_series(table_of(text), {.x_column = "flops", .y_column = "error", .x_is_date = false});
+  const auto s = read_series(trend_table(text),
+                             {.x_column = "flops", .y_column = "error", .x_is_date = false});
   ASSERT_TRUE(s.ok());
   const auto trend = fit_trend(s->points, {.by_date = s->by_date});
   EXPECT_NEAR(trend->fit.best_slope(), -0.1, 1e-4);
