@@ -53,8 +53,8 @@ Result<forecast::LossFitOptions> fit_options(const ForecastLossArguments& o) {
 }
 
 /// The same law fitted to the other rows, at the lowest loss that both tables reach.
-Result<Comparison> comparison_of(Verbs& verbs, base::ThreadPool& threads, const ForecastLossArguments& o,
-                           const forecast::LossFit& law) {
+Result<Comparison> comparison_of(Verbs& verbs, base::ThreadPool& threads,
+                                 const ForecastLossArguments& o, const forecast::LossFit& law) {
   const std::string path = o.against.empty() ? o.file : o.against;
   BELAY_ASSIGN_OR_RETURN(const store::CsvTable csv, store::read_csv(verbs.env, path));
   forecast::LossColumns columns = o.columns;
