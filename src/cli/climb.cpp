@@ -78,6 +78,8 @@ class Announcer : public climb::Listener {
     n_rungs_ = ladder.rungs.size() + 1;
     std::vector<std::vector<std::string>> cells = {{"model", "parameters"}};
     climb::Shape shape;
+    auto lowest = static_cast<int>(a_.rows);  // rows whose runs would all be too short are empty
+    for (const climb::Rung& rung : ladder.rungs) lowest = std::min(lowest, rung.row);
     for (const climb::Rung& rung : ladder.rungs) {
       if (rung.seed != a_.seed) continue;
       if (rung.shape != shape) {
@@ -85,7 +87,7 @@ class Announcer : public climb::Listener {
         cells.push_back({fmt::format("  depth {}, {} wide", shape.depth, shape.width),
                          base::count_text(rung.params)});
       }
-      const auto column = static_cast<std::size_t>(2 + rung.row);
+      const auto column = static_cast<std::size_t>(2 + rung.row - lowest);
       for (auto* line : {&cells[0], &cells.back()}) {
         if (line->size() <= column) line->resize(column + 1, "-");
       }
@@ -102,7 +104,7 @@ class Announcer : public climb::Listener {
                     resumed ? "; goes on where it was" : "");
     if (ladder.flops < kShortFlops) {
       verbs_.log.info(
-          "note     a ladder below {} FLOPs is a short one: such forecasts were 0.1 to 2 % off on "
+          "note     a ladder below {} FLOPs is a short one: such forecasts were 0.3 to 2 % off on "
           "prose, and far off on code",
           base::count_text(kShortFlops));
     }
@@ -130,6 +132,9 @@ class Announcer : public climb::Listener {
           "tested   {} runs of the ladder forecast from smaller ones: {:.2f} % off in the "
           "median",
           h["n"].get<int>(), h["median_error_percent"].get<double>());
+    } else {
+      verbs_.log.info(
+          "tested   no: fewer than 8 runs of less than the largest compute; more hours help");
     }
     verbs_.log.info(
         "forecast {} nats a token (80 %: {} to {}) for depth {}, {} wide, {} parameters, "
