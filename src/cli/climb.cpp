@@ -105,7 +105,7 @@ class Announcer : public climb::Listener {
     if (ladder.flops < kShortFlops) {
       verbs_.log.info(
           "note     a ladder below {} FLOPs is a short one: such forecasts were 0.3 to 1.6 % off "
-          "with one seed; --seeds 2 helps",
+          "on four corpora",
           base::count_text(kShortFlops));
     }
   }

@@ -23,7 +23,7 @@ struct Shape {
   auto operator<=>(const Shape&) const = default;
 };
 
-/// The sizes of ladders, from the smallest, each about 1.3 to 2 times the one before.
+/// The sizes of ladders, from the smallest, each about 1.2 to 2 times the one before.
 const std::vector<Shape>& shapes();
 
 struct LadderOptions {
