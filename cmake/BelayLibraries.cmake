@@ -95,6 +95,18 @@ function(belay_folder_sources folder result)
   set(${result} "${sources}" PARENT_SCOPE)
 endfunction()
 
+# Folders that compute nothing long: their sources, full of JSON and fmt, compile in a quarter less time at
+# -O1, and sanitized at -O0 in half of it, though without the precompiled header, which is of another level.
+set(BELAY_QUICK_FOLDERS bench climb cli report)
+function(belay_compile_quickly library)
+  if(BELAY_SANITIZE)
+    target_compile_options(${library} PRIVATE -O0)
+    set_target_properties(${library} PROPERTIES DISABLE_PRECOMPILE_HEADERS ON)
+  else()
+    target_compile_options(${library} PRIVATE -O1)
+  endif()
+endfunction()
+
 add_library(belay_all INTERFACE)
 target_link_libraries(belay_all INTERFACE belay_common)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tools/layers.txt)
@@ -133,6 +145,9 @@ foreach(line IN LISTS lines)
   endif()
   if(BELAY_PCH)
     target_precompile_headers(${library} REUSE_FROM belay_pch)
+  endif()
+  if(folder IN_LIST BELAY_QUICK_FOLDERS)
+    belay_compile_quickly(${library})
   endif()
   # Eight sources at a time: what they share (JSON, fmt) is read and instantiated once. So names without a
   # namespace of their own are unique in a folder.

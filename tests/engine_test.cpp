@@ -184,12 +184,14 @@ INSTANTIATE_TEST_SUITE_P(Models, EngineBits,
                          });
 
 /// The shape of Qwen3-0.6B with random weights: products, heads and a vocabulary of full size.
-class EngineFullSize : public testing::TestWithParam<int> {};
+class EngineFullSize : public testing::TestWithParam<std::tuple<int, int>> {};
 
 TEST_P(EngineFullSize, AloneInCompanyAndInOneForward) {
   base::Context ctx{pool_of(2), base::best_isa()};
-  const auto config = bench::generate_shape("Q")->config;
-  const bench::RandomWeights weights(config, bench::random_types(config, DType::kBF16, GetParam()));
+  const auto [bits, layers] = GetParam();
+  auto config = bench::generate_shape("Q")->config;
+  config.n_layers = layers;
+  const bench::RandomWeights weights(config, bench::random_types(config, DType::kBF16, bits));
   const auto m =
       model::load_for_inference(ctx, base::Env::posix(), weights, DType::kBF16, kLongest);
   ASSERT_TRUE(m.ok()) << m.status().message();
@@ -216,7 +218,12 @@ TEST_P(EngineFullSize, AloneInCompanyAndInOneForward) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Bits, EngineFullSize, testing::Values(16, 8, 4));
+INSTANTIATE_TEST_SUITE_P(BitsAndLayers, EngineFullSize,
+                         testing::Combine(testing::Values(16, 8, 4), testing::Values(2, 28)),
+                         [](const auto& param) {
+                           return "bits" + std::to_string(std::get<0>(param.param)) + "_layers" +
+                                  std::to_string(std::get<1>(param.param));
+                         });
 
 TEST(Engine, TextsOfOnePromptShareItsPagesAndCopyTheLast) {
   Loaded l("qwen3_tiny");
