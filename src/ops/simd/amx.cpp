@@ -4,7 +4,8 @@
 #include "ops/simd/amx_few_rows.h"
 #include "ops/simd/amx_outer.h"
 #include "ops/simd/amx_quantized.h"
-#include "ops/simd/attention_bytes.h"
+#include "ops/simd/attention_backward.h"
+#include "ops/simd/attention_pages.h"
 
 namespace belay::ops::simd::BELAY_ISA {
 namespace {

@@ -1,7 +1,8 @@
 // One table of fast loops; this file is compiled once for each instruction set.
 #include "ops/simd/kernels.h"
 
-#include "ops/simd/attention_bytes.h"
+#include "ops/simd/attention_backward.h"
+#include "ops/simd/attention_pages.h"
 #include "ops/simd/gemm.h"
 #include "ops/simd/quantized.h"
 #include "ops/simd/rows.h"
