@@ -53,8 +53,8 @@ Result<forecast::LossFitOptions> fit_options(const ForecastLossArguments& o) {
 }
 
 /// The same law fitted to the other rows, at the lowest loss that both tables reach.
-Result<Comparison> comparison_of(Verbs& verbs, base::ThreadPool& threads,
-                                 const ForecastLossArguments& o, const forecast::LossFit& law) {
+Result<LawComparison> comparison_of(Verbs& verbs, base::ThreadPool& threads,
+                                    const ForecastLossArguments& o, const forecast::LossFit& law) {
   const std::string path = o.against.empty() ? o.file : o.against;
   BELAY_ASSIGN_OR_RETURN(const store::CsvTable csv, store::read_csv(verbs.env, path));
   forecast::LossColumns columns = o.columns;
@@ -70,7 +70,7 @@ Result<Comparison> comparison_of(Verbs& verbs, base::ThreadPool& threads,
     for (const forecast::LossPoint& p : fit.points) least = std::min(least, p.loss);
     return least;
   };
-  Comparison found{.other = path, .loss = std::max(lowest(law), lowest(other))};
+  LawComparison found{.other = path, .loss = std::max(lowest(law), lowest(other))};
   for (const std::string& where : o.against_where) found.other += " " + where;
   const auto times = [&](const forecast::LossLaw& a, const forecast::LossLaw& b) {
     const auto own = forecast::compute_at(a, found.loss, o.flops_factor);

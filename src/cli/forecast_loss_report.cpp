@@ -228,7 +228,7 @@ std::string budgets_text(const LossStudy& study) {
 
 std::string comparison_text(const LossStudy& study) {
   if (!study.comparison) return {};
-  const Comparison& c = *study.comparison;
+  const LawComparison& c = *study.comparison;
   return fmt::format(
       "\nFor a loss of {:.4f}, {} needs {:.2f} times the compute (95 %: {:.2f} to {:.2f}).\n",
       c.loss, c.other, c.times, c.interval.low, c.interval.high);
@@ -267,7 +267,7 @@ nlohmann::ordered_json loss_json(const LossStudy& study) {
   for (const BudgetForecast& b : study.budgets) budgets.push_back(budget_json(study, b));
   document["budgets"] = std::move(budgets);
   if (study.comparison) {
-    const Comparison& c = *study.comparison;
+    const LawComparison& c = *study.comparison;
     document["against"] = {{"other", c.other},
                            {"loss", c.loss},
                            {"times_compute", interval_json(c.times, c.interval)}};

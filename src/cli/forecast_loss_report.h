@@ -21,7 +21,7 @@ struct BudgetForecast {
 };
 
 /// At equal loss, how many times the compute the other table's law needs.
-struct Comparison {
+struct LawComparison {
   std::string other;
   double loss = 0, times = 0;
   stats::Interval interval = {};
@@ -37,7 +37,7 @@ struct LossStudy {
   std::optional<forecast::LossBacktest> backtest;
   std::string no_isoflop, no_backtest;  // why there is none
   std::vector<BudgetForecast> budgets;  // of the largest run, ten times it, and those asked for
-  std::optional<Comparison> comparison;
+  std::optional<LawComparison> comparison;
 };
 
 nlohmann::ordered_json loss_json(const LossStudy& study);

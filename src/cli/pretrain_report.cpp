@@ -91,8 +91,9 @@ std::string plan_text(const train::PretrainPlan& plan, const model::ModelConfig&
       rates_text(plan, o, a), a.seed, train::cost_text(plan), base::cpu_model(), compute.text());
 }
 
-Comparison compare(const data::Dataset& set, bool embedded, const train::Validation& validation) {
-  Comparison c;
+BaselineComparison compare(const data::Dataset& set, bool embedded,
+                           const train::Validation& validation) {
+  BaselineComparison c;
   c.model = validation.bits_per_byte();
   c.n_bytes = set.valid().n_text_bytes();
   data::Bigram bigram;
@@ -103,7 +104,7 @@ Comparison compare(const data::Dataset& set, bool embedded, const train::Validat
   return c;
 }
 
-std::string comparison_text(const Comparison& c) {
+std::string comparison_text(const BaselineComparison& c) {
   std::string text =
       fmt::format("{:<40}  bits per byte\n", fmt::format("on {} bytes of other text", c.n_bytes));
   const auto row = [&](std::string_view name, double bits) {

@@ -21,14 +21,15 @@ std::string plan_text(const train::PretrainPlan& plan, const model::ModelConfig&
                       const data::Dataset& set, const Compute& compute);
 
 /// Bits per byte of the model on the validation text beside those of simpler methods.
-struct Comparison {
+struct BaselineComparison {
   double model = 0, bigram = 0;
   std::optional<double> xz;
   std::int64_t n_bytes = 0;
 };
 /// embedded: the data are the embedded novels, for which the figure of xz is known.
-Comparison compare(const data::Dataset& set, bool embedded, const train::Validation& validation);
-std::string comparison_text(const Comparison& comparison);
+BaselineComparison compare(const data::Dataset& set, bool embedded,
+                           const train::Validation& validation);
+std::string comparison_text(const BaselineComparison& comparison);
 
 /// The manifest of a run at its start: run.json.
 nlohmann::ordered_json manifest_of(const std::vector<std::string>& command_line,

@@ -11,7 +11,7 @@ namespace belay::cli {
 /// What a finished run is worth.
 struct PretrainResult {
   train::Ending ending = train::Ending::kStopped;
-  std::optional<Comparison> comparison;  // where there is a validation split, and it came to an end
+  std::optional<BaselineComparison> comparison;  // where there is a validation split, and it came to an end
   Excerpt excerpt;                       // of the validation text
   std::string text;                      // how the model goes on after its prompt
 };
