@@ -49,6 +49,7 @@ struct LossFitOptions {
   double compute_weight = 0.5;  // a point counts by its compute to this power; 0: all alike
   double prior = 2;             // weight of the prior on alpha and beta; 0: none
   double huber = 1e-3;          // of log residuals, beyond which they count by size, not square
+  double scatter = 0;           // least deviation of log loss between runs alike, where it is known
   double bend = 0.2;       // of a forecast: deviation of log loss, as a part of the improvement
   int n_resamples = 1000;  // of the bootstrap, up to 100,000
   std::uint64_t seed = 1;

@@ -74,7 +74,9 @@ Found best_law(std::span<const LossRow> rows, std::span<const double> weights, L
   const bool repeats = form == LossForm::kRepeats;
   const LossObjective first(rows, weights, repeats, options.huber, kFirstUnit * options.huber);
   const Found rough = search(first, kStarts);
-  const double scale = likelihood_unit(rough.residuals, options.huber, first.size());
+  // Few points may lie on a law by chance: the prior weighs against what runs are known to differ.
+  const double scale = std::max(likelihood_unit(rough.residuals, options.huber, first.size()),
+                                options.scatter * options.scatter);
   if (unit != nullptr) *unit = scale;
   const LossObjective second(rows, weights, repeats, options.huber, options.prior * scale);
   return search(second, kStarts, std::span(&rough.x, 1));
