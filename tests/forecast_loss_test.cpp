@@ -150,6 +150,40 @@ TEST(ForecastLoss, IntervalsHoldTheTruthOfSmallLaddersAboutAsOftenAsTheySay) {
   EXPECT_GE(beta_held, 8);
 }
 
+/// Root mean square error, in log loss, of forecasts at four times the compute of small ladders.
+double error_of_forecasts(const LossFitOptions& options, double scatter) {
+  base::ThreadPool threads(2);
+  const double n = 8e6, d = 320 * n;
+  double square = 0;
+  constexpr std::uint64_t kLadders = 40;
+  for (std::uint64_t seed = 1; seed <= kLadders; ++seed) {
+    std::vector<LossPoint> points = ladder(kLaw, scatter, seed);
+    std::erase_if(points, [](const LossPoint& p) { return p.n_tokens > 100 * p.n_params; });
+    const auto fit = fit_loss(threads, points, options);
+    EXPECT_TRUE(fit.ok()) << fit.status().message();
+    const double error = std::log(fit->law.loss(n, d) / kLaw.loss(n, d));
+    square += error * error / kLadders;
+  }
+  return std::sqrt(square);
+}
+
+TEST(ForecastLoss, AWidthOfTheScatterForecastsSmallLaddersNearer) {
+  EXPECT_LT(error_of_forecasts({.huber = 5e-3, .n_resamples = 0}, 0.004),
+            0.95 * error_of_forecasts({.n_resamples = 0}, 0.004));
+}
+
+TEST(ForecastLoss, ThePriorWeighsAgainstAScatterThatIsKnown) {
+  base::ThreadPool threads(2);
+  LossLaw steep = kLaw;
+  steep.beta = 0.7;
+  const std::vector<LossPoint> points = ladder(steep, 0, 1);  // on the law, as if by chance
+  const auto alone = fit_loss(threads, points, {.n_resamples = 0});
+  const auto known = fit_loss(threads, points, {.scatter = 0.004, .n_resamples = 0});
+  ASSERT_TRUE(alone.ok() && known.ok());
+  EXPECT_GT(alone->law.beta, 0.45);
+  EXPECT_NEAR(known->law.beta, 0.4, 0.02);  // the prior's
+}
+
 TEST(ForecastLoss, SaysWhatThePointsDoNotTell) {
   base::ThreadPool threads(2);
   // Tokens so many that they bring next to nothing: their exponent could be anything.

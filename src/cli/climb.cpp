@@ -104,7 +104,7 @@ class Announcer : public climb::Listener {
                     resumed ? "; goes on where it was" : "");
     if (ladder.flops < kShortFlops) {
       verbs_.log.info(
-          "note     a ladder below {} FLOPs is a short one: such forecasts were 0.3 to 1.6 % off "
+          "note     a ladder below {} FLOPs is a short one: such forecasts were 0.3 to 3.1 % off "
           "on four corpora",
           base::count_text(kShortFlops));
     }
