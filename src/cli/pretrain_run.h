@@ -11,9 +11,10 @@ namespace belay::cli {
 /// What a finished run is worth.
 struct PretrainResult {
   train::Ending ending = train::Ending::kStopped;
-  std::optional<BaselineComparison> comparison;  // where there is a validation split, and it came to an end
-  Excerpt excerpt;                       // of the validation text
-  std::string text;                      // how the model goes on after its prompt
+  std::optional<BaselineComparison>
+      comparison;    // where there is a validation split, and it came to an end
+  Excerpt excerpt;   // of the validation text
+  std::string text;  // how the model goes on after its prompt
 };
 
 /// Trains the session's run to its end, and writes what came of it into its folder. label: before
