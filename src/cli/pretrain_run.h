@@ -11,8 +11,8 @@ namespace belay::cli {
 /// What a finished run is worth.
 struct PretrainResult {
   train::Ending ending = train::Ending::kStopped;
-  std::optional<BaselineComparison>
-      comparison;    // where there is a validation split, and it came to an end
+  // Where there is a validation split, and the run came to an end.
+  std::optional<BaselineComparison> comparison;
   Excerpt excerpt;   // of the validation text
   std::string text;  // how the model goes on after its prompt
 };
