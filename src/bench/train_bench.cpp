@@ -12,6 +12,8 @@ namespace belay::bench {
 namespace {
 
 constexpr int kWarmup = 2, kProfiled = 5;
+constexpr double kBetweenSamples = 0.1;  // seconds of steps: what follows a sample begins with
+                                         // other memory in the caches than a step leaves there
 
 /// VmRSS of this process; 0: unknown.
 std::int64_t resident_bytes(base::Env& env) {
@@ -102,12 +104,18 @@ void time_steps(Trainee& trainee, const TrainShape& shape, int steps, ProductRat
   const double flops = r.flops_per_token * static_cast<double>(shape.n_tokens());
   for (int i = 0; i < kWarmup; ++i) trainee.run(r.final_loss);
   auto before = yardstick.sample();
-  for (int i = 0; i < steps; ++i) {
-    const Trainee::Times t = trainee.run(r.final_loss);
-    total.push_back(t.total);
-    optimizer.push_back(t.optimizer);
+  while (static_cast<int>(total.size()) < steps) {
+    std::vector<double> run;
+    const double start = seconds_now();
+    do {
+      const Trainee::Times t = trainee.run(r.final_loss);
+      run.push_back(t.total);
+      optimizer.push_back(t.optimizer);
+    } while (static_cast<int>(total.size() + run.size()) < steps &&
+             seconds_now() - start < kBetweenSamples);
+    total.insert(total.end(), run.begin(), run.end());
     const auto after = yardstick.sample();
-    if (before && after) mfu.push_back(flops / t.total / (0.5 * (*before + *after)));
+    if (before && after) mfu.push_back(flops / stats::median(run) / (0.5 * (*before + *after)));
     before = after;
   }
   if (!mfu.empty()) r.mfu = stats::median(mfu);

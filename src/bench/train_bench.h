@@ -33,12 +33,13 @@ struct TrainResult {
   double optimizer_seconds = 0;   // median
   double tokens_per_second = 0;
   double flops_per_token = 0;  // 6 N + 6 L C T
-  /// oneDNN's 2048^3 product, sampled before, between and after the steps: median and best. Absent
+  /// oneDNN's 2048^3 product, sampled before and after the steps and between runs of them, a run
+  /// being one step, or as many short ones as take a tenth of a second: median and best. Absent
   /// where it cannot be measured.
   std::optional<double> product_flops, product_flops_best;
   std::string onednn_version;
-  /// Median over the steps of a step's FLOP/s over the mean of the samples around it: clocks and
-  /// neighbours change within a run, and change both.
+  /// Median over the runs of steps of their median step's FLOP/s over the mean of the samples
+  /// around them: clocks and neighbours change within a bench, and change both.
   std::optional<double> mfu;
   /// The rate of the step's own products, each alone and the fastest of its runs, over
   /// product_flops_best: what mfu would be if nothing but these products took time.

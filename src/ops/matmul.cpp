@@ -19,6 +19,7 @@ constexpr Index kOuterChunk = 64;         // rows of a task of a weight gradient
 constexpr Index kPackRows = 32;           // rows of x that a task packs: whole words of tiles
 constexpr Index kRowChunk = 96;           // rows of a task
 constexpr Index kBlockChunks = 6;         // chunks that share a group of panels in the cache
+constexpr Index kLeastChunks = 4;         // that are worth reading the packed operand again
 constexpr Index kGroupWords = 96 * 1024;  // packed words that should stay in the second-level cache
 constexpr Index kMinTasks = 32;           // so that the last task of a loop is short
 constexpr Index kOuterTasks = 6;          // of a weight gradient, for each thread: no fewer
@@ -44,6 +45,13 @@ Index panels_a_task(Index panels, Index words, Index row_chunks) {
   const Index near = std::max<Index>(1, kGroupWords / (words * kPanel));
   const Index groups = std::min(panels, std::max<Index>(1, ceil_div(kMinTasks, row_chunks)));
   return std::min(near, ceil_div(panels, groups));
+}
+
+/// Blocks of chunks: where there are enough, a multiple of the threads, so that a worker's own
+/// range of tasks is the rows that it also has in the operations before and after.
+Index blocks_of(Index chunks, Index threads) {
+  const Index least = ceil_div(chunks, kBlockChunks), blocks = round_up(least, threads);
+  return chunks >= kLeastChunks * blocks ? blocks : least;
 }
 
 /// Rows [from, from + n) of w as the panel that begins with row `first`.
@@ -122,15 +130,16 @@ namespace {
 struct ProductTasks {
   const Product& p;
   DType dtype;
-  Index words, panels, panel_bytes, chunks, group, groups;
+  Index words, panels, panel_bytes, chunks, blocks, group, groups;
 
-  explicit ProductTasks(const Product& product)
+  ProductTasks(const Product& product, Index threads)
       : p(product),
         dtype(p.x.dtype),
         words(words_of(p.k, dtype)),
         panels(ceil_div(p.n, kPanel)),
         panel_bytes(tensor::stored_bytes(p.b.dtype, p.b.shape[1] * kPanel)),
         chunks(ceil_div(p.m, kRowChunk)),
+        blocks(blocks_of(chunks, threads)),
         group(panels_a_task(panels, words, chunks)),
         groups(ceil_div(panels, group)) {
     BELAY_CHECK(p.ldx % pair_of(dtype) == 0 &&
@@ -141,10 +150,9 @@ struct ProductTasks {
 
   void run(const Kernels& kernels, Index task, const QuantizedRows* quantized) const {
     // Blocks of chunks; inside one, all chunks meet a group of panels before the next group comes.
-    const Index block = task / (kBlockChunks * groups), within = task % (kBlockChunks * groups);
-    const Index deep = std::min(kBlockChunks, chunks - block * kBlockChunks);
-    const Index row = (block * kBlockChunks + within % deep) * kRowChunk,
-                first = within / deep * group;
+    const Index block = ((task / groups + 1) * blocks - 1) / chunks, chunk = first_chunk(block);
+    const Index deep = first_chunk(block + 1) - chunk, within = task - chunk * groups;
+    const Index row = (chunk + within % deep) * kRowChunk, first = within / deep * group;
     for (Index panel = first; panel < std::min(panels, first + group); ++panel) {
       quantized != nullptr ? run_quantized(kernels, row, panel, *quantized)
                            : run_panel(kernels, row, panel);
@@ -152,6 +160,8 @@ struct ProductTasks {
   }
 
  private:
+  Index first_chunk(Index block) const { return block * chunks / blocks; }
+
   /// Where the results of a panel go, and how many they are.
   template <class Args>
   void set_output(Args& g, Index row, Index column) const {
@@ -194,7 +204,7 @@ struct ProductTasks {
 
 void multiply(base::Context& ctx, const Product& p) {
   const Kernels& kernels = simd::kernels(ctx.isa);
-  const ProductTasks tasks(p);
+  const ProductTasks tasks(p, ctx.threads.size());
   const bool is_quantized = tensor::is_quantized(p.b.dtype);
   QuantizedRows q{};
   if (is_quantized) q = quantize_rows(ctx, p.x, p.m, p.k, p.ldx, p.scratch);
@@ -308,9 +318,14 @@ void multiply_transposed(base::Context& ctx, const OuterProduct& p, const Produc
     const OuterBlock block(kern, p, row);
     const Index n_packs = block.n_packs();
     if (beside != nullptr && row == 0) {
-      const ProductTasks tasks(*beside);
-      ctx.threads.parallel(n_packs + tasks.count(), [&](std::int64_t i, int) {
-        i < n_packs ? block.pack(i) : tasks.run(kern, i - n_packs, nullptr);
+      const ProductTasks tasks(*beside, ctx.threads.size());
+      const Index n = n_packs + tasks.count();
+      // One block: evenly mixed, so that a worker's own range has the same rows of both.
+      const Index mixed = p.m <= kGradientBlock ? n : n_packs;
+      ctx.threads.parallel(n, [&](std::int64_t i, int) {
+        const Index pack = std::min(n_packs, i * n_packs / mixed);
+        const bool packs = std::min(n_packs, (i + 1) * n_packs / mixed) > pack;
+        packs ? block.pack(pack) : tasks.run(kern, i - pack, nullptr);
       });
     } else {
       ctx.threads.parallel(n_packs, [&](std::int64_t i, int) { block.pack(i); });

@@ -269,6 +269,9 @@ struct SourceToBf16 {
   using Element = float;
   static constexpr Index kPair = 2;
   BELAY_INLINE static Word16 along(const float* p, Index n) {
+#if defined(__AVX512F__)
+    if (n >= 16) return narrow_words(load(p), load(p + 16));
+#endif
     float both[32], even[16], odd[16];
     for (Index i = 0; i < 32; ++i) both[i] = i < 2 * n ? p[i] : 0.0f;
     for (Index i = 0; i < 16; ++i) {

@@ -114,6 +114,14 @@ BELAY_INLINE Word16 pair_rows(const std::uint16_t* low, const std::uint16_t* hig
   const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(high));
   return _mm512_or_si512(_mm512_cvtepu16_epi32(a), _mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16));
 }
+/// Thirty-two floats as bf16, in order, rounded to nearest even.
+BELAY_INLINE Word16 narrow_words(F32x16 first, F32x16 second) {
+#if defined(__AVX512BF16__)
+  return (__m512i)_mm512_cvtne2ps_pbh(second, first);
+#else
+  return _mm512_inserti64x4(_mm512_castsi256_si512(narrow16(first)), narrow16(second), 1);
+#endif
+}
 BELAY_INLINE F32x16 low_halves(Word16 w) { return as_floats(_mm512_slli_epi32(w, 16)); }
 BELAY_INLINE F32x16 high_halves(Word16 w) {
   return as_floats(_mm512_and_si512(w, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
