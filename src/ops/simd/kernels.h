@@ -101,9 +101,11 @@ struct QuantPanel {
   bool add = false;
 };
 
-/// Asks for `lines` cache lines that begin kAhead bytes behind p. What is there need not be ours.
-inline __attribute__((always_inline)) void ask_ahead(const void* p, int lines) {
-  const char* ahead = static_cast<const char*>(p) + kAhead;
+/// Asks for `lines` cache lines that begin `distance` bytes behind p. What is there need not be
+/// ours.
+inline __attribute__((always_inline)) void ask_ahead(const void* p, int lines,
+                                                     Index distance = kAhead) {
+  const char* ahead = static_cast<const char*>(p) + distance;
 #pragma GCC unroll 64
   for (int i = 0; i < lines; ++i) __builtin_prefetch(ahead + 64 * i, 0, 2);
 }
