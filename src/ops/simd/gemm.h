@@ -40,7 +40,7 @@ BELAY_INLINE void product(const Word* a, Index a_row, Index a_step, const Word* 
   each<MR, NV>([&](int r, int v) BELAY_LAMBDA { acc[r][v] = set1(0.0f); });
 #pragma GCC unroll 1
   for (Index i = 0; i < k; ++i, a += a_step, b += b_step) {
-    if constexpr (kStream) ask_ahead(b, NV);
+    if constexpr (kStream) ask_ahead(b, NV, MR < kRowTile ? kAhead : 2 * kAhead);
     Word16 bv[NV];
 #pragma GCC unroll 8
     for (int v = 0; v < NV; ++v) bv[v] = load_w(b + v * 16);
