@@ -104,7 +104,7 @@ class Announcer : public climb::Listener {
                     resumed ? "; goes on where it was" : "");
     if (ladder.flops < kShortFlops) {
       verbs_.log.info(
-          "note     a ladder below {} FLOPs is a short one: such forecasts were 0.1 to 3.1 % off, "
+          "note     a ladder below {} FLOPs is a short one: such forecasts were 0.2 to 3.1 % off, "
           "on source code up to 7.6 %",
           base::count_text(kShortFlops));
     }
