@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "base/rng.h"
 #include "stats/draws.h"
 #include "stats/minimize.h"
 #include "stats/summary.h"
@@ -120,4 +121,41 @@ TEST(Minimize, NeverEndsAboveItsStart) {
 }
 
 }  // namespace
+TEST(Combine, WeighsByTheInverseOfTheVariance) {
+  // Two normal distributions: 10 with a deviation of 1, 11 with one of 0.5.
+  std::vector<double> wide, narrow;
+  const base::Rng draws(1, base::Purpose::kTest);
+  for (std::uint64_t i = 0; i < 40000; ++i) {
+    wide.push_back(10 + draws.normal(2 * i));
+    narrow.push_back(11 + 0.5 * draws.normal(2 * i + 1));
+  }
+  const Combined both = combine(Draws(wide), Draws(narrow));
+  EXPECT_NEAR(both.weight, 0.2, 0.005);
+  EXPECT_NEAR(both.draws.median(), 10.8, 0.01);
+  const Interval in = both.draws.interval(0.8);
+  EXPECT_NEAR((in.high - in.low) / 2.5631, std::sqrt(0.2), 0.01);  // 1 / (1 / 1 + 1 / 0.25)
+}
+
+TEST(Combine, WidensWhereTheTwoAreFurtherApartThanTheySay) {
+  std::vector<double> a, b;
+  for (int i = 0; i <= 1000; ++i) {
+    a.push_back(1 + 0.001 * i);
+    b.push_back(6 + 0.001 * i);
+  }
+  const Combined both = combine(Draws(a), Draws(b));
+  EXPECT_NEAR(both.weight, 0.5, 1e-9);
+  EXPECT_NEAR(both.draws.median(), 4, 1e-9);
+  const double deviation = 0.8 / 2.5631031310892007;
+  const Interval near = combine(Draws(a), Draws(a)).draws.interval(0.8);
+  const Interval far = both.draws.interval(0.8);
+  EXPECT_NEAR((far.high - far.low) / (near.high - near.low), 5 / (std::sqrt(2.0) * deviation),
+              1e-6);
+}
+
+TEST(Combine, PointsMeetInTheMiddle) {
+  const Combined both = combine(Draws({1}), Draws({2}));
+  EXPECT_EQ(both.draws.median(), 1.5);
+  EXPECT_EQ(combine(Draws({1}), Draws({1, 2, 3})).draws.median(), 1);
+}
+
 }  // namespace belay::stats

@@ -143,6 +143,14 @@ class Announcer : public climb::Listener {
         next["depth"].get<int>(), next["width"].get<int>(),
         base::count_text(next["params"].get<double>()),
         base::count_text(next["tokens"].get<double>()), said["id"].get<std::string>());
+    if (!said.contains("parts")) return;
+    const ordered_json &law = said["parts"]["law"], &rows = said["parts"]["best_of_rows"];
+    verbs_.log.info(
+        "         the law says {} (80 %: {} to {}; weight {:.2f}), the best rungs of each compute "
+        "{} ({} to {})",
+        number(law["median"]), number(law["low80"]), number(law["high80"]),
+        law["weight"].get<double>(), number(rows["median"]), number(rows["low80"]),
+        number(rows["high80"]));
   }
 
   void saved() override {

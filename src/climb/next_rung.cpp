@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/hash.h"
+#include "forecast/frontier.h"
 #include "forecast/loss_backtest.h"
 #include "forecast/loss_intervals.h"
 #include "forecast/loss_law.h"
@@ -14,6 +15,7 @@ namespace belay::climb {
 namespace {
 
 using base::Result;
+using forecast::FrontierRow;
 using forecast::LossFit;
 using forecast::LossPoint;
 using nlohmann::ordered_json;
@@ -86,21 +88,39 @@ ordered_json fit_json(base::ThreadPool& threads, const LossFit& fit, const order
   return json;
 }
 
-/// Nothing changes: the best loss of the largest compute. A straight line: log loss over log
-/// compute through the best rung of each row.
-std::map<std::string, double> baselines_of(const std::vector<LossPoint>& points,
-                                           const ordered_json& rungs, double flops) {
-  std::map<std::int64_t, const LossPoint*> best;  // by row
+/// The best of each row, by rising compute; of a rung of several seeds their mean.
+std::vector<FrontierRow> best_of_rows(const std::vector<LossPoint>& points,
+                                      const ordered_json& rungs) {
   std::map<std::string, std::int64_t> rows;
   for (const ordered_json& r : rungs) rows[r["name"]] = r["row"].get<std::int64_t>();
+  struct Mean {
+    double loss = 0, flops = 0, n = 0;
+  };
+  std::map<std::int64_t, std::map<std::pair<double, double>, Mean>> means;  // by row and size
   for (const LossPoint& p : points) {
-    const LossPoint*& kept = best[rows[p.name]];
-    if (kept == nullptr || p.loss < kept->loss) kept = &p;
+    Mean& mean = means[rows[p.name]][{p.n_params, p.n_tokens}];
+    mean.loss += p.loss;
+    mean.flops += p.flops;
+    mean.n += 1;
   }
+  std::vector<FrontierRow> best;
+  for (const auto& [row, sizes] : means) {
+    FrontierRow kept{0, HUGE_VAL};
+    for (const auto& [size, mean] : sizes) {
+      if (mean.loss / mean.n < kept.loss) kept = {mean.flops / mean.n, mean.loss / mean.n};
+    }
+    best.push_back(kept);
+  }
+  return best;
+}
+
+/// Nothing changes: the best loss of the largest compute. A straight line: log loss over log
+/// compute through the best rung of each row.
+std::map<std::string, double> baselines_of(const std::vector<FrontierRow>& best, double flops) {
   double sx = 0, sy = 0, sxx = 0, sxy = 0;
   const auto n = static_cast<double>(best.size());
-  for (const auto& [row, p] : best) {
-    const double x = std::log(p->flops), y = std::log(p->loss);
+  for (const FrontierRow& row : best) {
+    const double x = std::log(row.flops), y = std::log(row.loss);
     sx += x;
     sy += y;
     sxx += x * x;
@@ -108,7 +128,7 @@ std::map<std::string, double> baselines_of(const std::vector<LossPoint>& points,
   }
   const double spread = n * sxx - sx * sx;
   const double slope = spread > 0 ? (n * sxy - sx * sy) / spread : 0;
-  return {{"no change", best.rbegin()->second->loss},
+  return {{"no change", best.back().loss},
           {"straight line", std::exp((sy - slope * sx) / n + slope * std::log(flops))}};
 }
 
@@ -128,6 +148,23 @@ Result<std::pair<Shape, RunCost>> best_shape(const forecast::LossLaw& law, const
   }
   BELAY_ASSIGN_OR_RETURN(best.second, measure(best.first));
   return best;
+}
+
+ordered_json part_json(const stats::Draws& draws, double weight) {
+  const stats::Interval in = draws.interval(0.8);
+  return {{"median", draws.median()}, {"low80", in.low}, {"high80", in.high}, {"weight", weight}};
+}
+
+/// The law's forecast and that of the best rungs of each row, as one; the law's alone where the
+/// rows are too few. "parts" says what each was.
+stats::Draws combined(const stats::Draws& by_law, const std::vector<FrontierRow>& best,
+                      double flops, double scatter, ordered_json& parts) {
+  const auto by_rows = forecast::predict_frontier(best, flops, {.scatter = scatter});
+  if (!by_rows) return by_law;
+  stats::Combined both = stats::combine(by_law, *by_rows);
+  parts = {{"law", part_json(by_law, both.weight)},
+           {"best_of_rows", part_json(*by_rows, 1 - both.weight)}};
+  return std::move(both.draws);
 }
 
 void add_intervals(const stats::Draws& draws, ordered_json& json) {
@@ -170,7 +207,11 @@ Result<NextForecast> forecast_next(base::ThreadPool& threads, const ordered_json
   const auto steps = std::max<std::int64_t>(1, std::llround(o.flops / step_flops));
   const double tokens = static_cast<double>(steps * cost.batch_tokens);
   const double unique = std::min(tokens, o.unique_tokens);
-  const stats::Draws draws = forecast::predict_loss(fit, cost.params, tokens, unique);
+  const std::vector<FrontierRow> best_rungs = best_of_rows(fit.points, rungs);
+  ordered_json parts;
+  const stats::Draws draws =
+      combined(forecast::predict_loss(fit, cost.params, tokens, unique), best_rungs,
+               tokens * cost.flops_per_token, fit.options.scatter / std::sqrt(o.n_seeds), parts);
 
   NextForecast next;
   next.fit = fit_json(threads, fit, rungs);
@@ -184,12 +225,13 @@ Result<NextForecast> forecast_next(base::ThreadPool& threads, const ordered_json
                {"unique_tokens", unique},
                {"seconds", tokens / cost.tokens_per_second * o.n_seeds}};
   next.entry = entry_of(draws, rungs, next.rung);
-  next.entry.baselines = baselines_of(fit.points, rungs, o.flops);
+  next.entry.baselines = baselines_of(best_rungs, o.flops);
   next.entry.n_points = static_cast<std::int64_t>(fit.points.size());
   ordered_json said = ordered_json::object();
   add_intervals(draws, said);
   said["no_change"] = next.entry.baselines["no change"];
   said["straight_line"] = next.entry.baselines["straight line"];
+  if (!parts.is_null()) said["parts"] = std::move(parts);
   next.rung["forecast"] = std::move(said);
   return next;
 }

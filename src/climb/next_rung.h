@@ -27,7 +27,8 @@ struct NextOptions {
 };
 
 /// Fits the law to the rungs ("rungs" of climb.json), chooses the size that it says is best at
-/// options.flops, and predicts its loss.
+/// options.flops, and predicts its loss: by the law, and by how the best loss of each row of equal
+/// compute has fallen, combined by their variances.
 base::Result<NextForecast> forecast_next(base::ThreadPool& threads,
                                          const nlohmann::ordered_json& rungs,
                                          const NextOptions& options, const Measure& measure);

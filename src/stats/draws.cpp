@@ -38,4 +38,27 @@ double Draws::crps(double outcome) const {
   return distance / n - spread / (2 * n * n);
 }
 
+Combined combine(const Draws& a, const Draws& b) {
+  constexpr double kDeviations80 = 2.5631031310892007;  // of a normal distribution's 80 % interval
+  constexpr std::size_t kPoints = 100;                  // of each, so that all pairs are few
+  const auto deviation = [](const Draws& d) {
+    const Interval in = d.interval(0.8);
+    return (in.high - in.low) / kDeviations80;
+  };
+  const double sa = deviation(a), sb = deviation(b), both = sa * sa + sb * sb;
+  const double weight = both > 0 ? sb * sb / both : 0.5;
+  const double centre = weight * a.median() + (1 - weight) * b.median();
+  const double apart = std::abs(a.median() - b.median());
+  const double widen = both > 0 ? std::max(1.0, apart / std::sqrt(both)) : 1.0;
+  std::vector<double> values;
+  for (std::size_t i = 0; i < kPoints; ++i) {
+    const double x = a.quantile((static_cast<double>(i) + 0.5) / kPoints);
+    for (std::size_t j = 0; j < kPoints; ++j) {
+      const double y = b.quantile((static_cast<double>(j) + 0.5) / kPoints);
+      values.push_back(centre + widen * (weight * x + (1 - weight) * y - centre));
+    }
+  }
+  return {Draws(std::move(values)), weight};
+}
+
 }  // namespace belay::stats

@@ -28,4 +28,15 @@ class Draws {
   std::vector<double> values_;
 };
 
+/// One distribution out of two predictions of the same number whose errors have other origins: the
+/// mean of both, each weighted by the inverse of its variance (that of a normal distribution with
+/// its 80 % interval). Where they lie further apart than their deviations say, their spread is
+/// widened by that factor (Birge, "The calculation of errors by the method of least squares",
+/// 1932).
+struct Combined {
+  Draws draws;
+  double weight = 0.5;  // of the first, in [0, 1]
+};
+Combined combine(const Draws& a, const Draws& b);
+
 }  // namespace belay::stats
