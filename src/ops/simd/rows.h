@@ -1,7 +1,8 @@
 // Loops over rows: RMSNorm with residual, SwiGLU, RoPE with QK-norm, softmax rows of the output
 // head. E is the storage of activations (f32 or bf16); arithmetic is f32. A row's reduction runs
 // over vectors of 16 lanes in ascending order, then over lanes as a tree, whatever the instruction
-// set.
+// set. A loop copies what it is given: a store of a vector may write anything, so the compiler
+// would read pointers and sizes again after each.
 #pragma once
 
 #include "ops/simd/kernels.h"
@@ -32,61 +33,83 @@ struct ElemBf16 {
   }
 };
 
-BELAY_INLINE float rsqrt1(float x) { return 1.0f / __builtin_sqrtf(x); }
+/// body(c, n) for every sixteen of `width` columns, n of which are left: the constant 16 but for a
+/// last part.
+template <class Body>
+BELAY_INLINE void each16(Index width, Body body) {
+  Index c = 0;
+  for (; c + 16 <= width; c += 16) body(c, Index{16});
+  if (c < width) body(c, width - c);
+}
+
+/// The same of kWidth columns where that is known, a multiple of 16; else of `width`.
+template <Index kWidth, class Body>
+BELAY_INLINE void each16_of(Index width, Body body) {
+  if constexpr (kWidth > 0) {
+#pragma GCC unroll 8
+    for (Index c = 0; c < kWidth; c += 16) body(c, Index{16});
+  } else {
+    each16(width, body);
+  }
+}
+
+BELAY_INLINE float rstd_of(float squares, Index width, float eps) {
+  return 1.0f / __builtin_sqrtf(squares / static_cast<float>(width) + eps);
+}
 
 template <class E>
-void norm_forward(const NormRows& a) {
+void norm_forward(const NormRows& rows) {
   using T = typename E::T;
+  const NormRows a = rows;
   for (Index r = 0; r < a.rows; ++r) {
     const float* x = a.x + r * a.width;
     float* x_out = a.x_out == nullptr ? nullptr : a.x_out + r * a.width;
     const T* delta = a.delta == nullptr ? nullptr : static_cast<const T*>(a.delta) + r * a.width;
     F32x16 squares = set1(0.0f);
-    for (Index c = 0; c < a.width; c += 16) {
-      F32x16 v = ElemF32::get(x + c, a.width - c);
-      if (delta != nullptr) v = add(v, E::get(delta + c, a.width - c));
-      if (x_out != nullptr) ElemF32::put(x_out + c, v, a.width - c);
+    each16(a.width, [&](Index c, Index n) BELAY_LAMBDA {
+      F32x16 v = ElemF32::get(x + c, n);
+      if (delta != nullptr) v = add(v, E::get(delta + c, n));
+      if (x_out != nullptr) ElemF32::put(x_out + c, v, n);
       squares = fma(v, v, squares);
-    }
-    const float mean = reduce_add(squares) / static_cast<float>(a.width);
-    const float rstd = rsqrt1(mean + a.eps);
+    });
+    const float rstd = rstd_of(reduce_add(squares), a.width, a.eps);
     if (a.rstd != nullptr) a.rstd[r] = rstd;
     const float* from = x_out == nullptr ? x : x_out;
     T* h = static_cast<T*>(a.h) + r * a.width;
-    for (Index c = 0; c < a.width; c += 16) {
-      const F32x16 v = mul(ElemF32::get(from + c, a.width - c), set1(rstd));
-      E::put(h + c, mul(v, ElemF32::get(a.w + c, a.width - c)), a.width - c);
-    }
+    each16(a.width, [&](Index c, Index n) BELAY_LAMBDA {
+      const F32x16 v = mul(ElemF32::get(from + c, n), set1(rstd));
+      E::put(h + c, mul(v, ElemF32::get(a.w + c, n)), n);
+    });
   }
 }
 
 template <class E>
-void norm_backward(const NormRows& a) {
+void norm_backward(const NormRows& rows) {
   using T = typename E::T;
+  const NormRows a = rows;
   for (Index r = 0; r < a.rows; ++r) {
     const float* x = a.x + r * a.width;
     const T* dh = static_cast<const T*>(a.dh) + r * a.width;
     const F32x16 rstd = set1(a.rstd[r]);
     F32x16 dot = set1(0.0f);
-    for (Index c = 0; c < a.width; c += 16) {
-      const Index n = a.width - c;
+    each16(a.width, [&](Index c, Index n) BELAY_LAMBDA {
       const F32x16 hat = mul(ElemF32::get(x + c, n), rstd), g = E::get(dh + c, n);
       if (a.dw != nullptr) ElemF32::put(a.dw + c, fma(g, hat, ElemF32::get(a.dw + c, n)), n);
       dot = fma(mul(g, ElemF32::get(a.w + c, n)), hat, dot);
-    }
+    });
     if (a.dx == nullptr && a.d_delta == nullptr) continue;
     const F32x16 mean = set1(reduce_add(dot) / static_cast<float>(a.width));
-    for (Index c = 0; c < a.width; c += 16) {
-      const Index n = a.width - c, at = r * a.width + c;
+    each16(a.width, [&](Index c, Index n) BELAY_LAMBDA {
+      const Index at = r * a.width + c;
       const F32x16 hat = mul(ElemF32::get(x + c, n), rstd);
       const F32x16 g = mul(E::get(dh + c, n), ElemF32::get(a.w + c, n));
       F32x16 d = mul(rstd, fnma(hat, mean, g));
       if (a.dx_out != nullptr) d = add(ElemF32::get(a.dx_out + at, n), d);
       if (a.d_delta != nullptr) E::put(static_cast<T*>(a.d_delta) + at, d, n);
-      if (a.dx == nullptr) continue;
+      if (a.dx == nullptr) return;
       if (a.add) d = add(ElemF32::get(a.dx + at, n), d);
       ElemF32::put(a.dx + at, d, n);
-    }
+    });
   }
 }
 
@@ -96,150 +119,217 @@ BELAY_INLINE F32x16 sigmoid(F32x16 x) {
 
 /// out = silu(gate) * up, with gate and up side by side in gu's row.
 template <class E>
-void swiglu_forward(const GateRows& a) {
+void swiglu_forward(const GateRows& rows) {
+  const GateRows a = rows;
   using T = typename E::T;
   for (Index r = 0; r < a.rows; ++r) {
     const T* gate = static_cast<const T*>(a.gu) + r * 2 * a.width;
     T* out = static_cast<T*>(a.out) + r * a.width;
-    for (Index c = 0; c < a.width; c += 16) {
-      const Index n = a.width - c;
+    each16(a.width, [&](Index c, Index n) BELAY_LAMBDA {
       const F32x16 g = E::get(gate + c, n), u = E::get(gate + a.width + c, n);
       E::put(out + c, mul(mul(g, sigmoid(g)), u), n);
-    }
+    });
   }
 }
 
 template <class E>
-void swiglu_backward(const GateRows& a) {
+void swiglu_backward(const GateRows& rows) {
+  const GateRows a = rows;
   using T = typename E::T;
   for (Index r = 0; r < a.rows; ++r) {
     const T* gate = static_cast<const T*>(a.gu) + r * 2 * a.width;
     const T* d_out = static_cast<const T*>(a.d_out) + r * a.width;
     T* d_gate = static_cast<T*>(a.d_gu) + r * 2 * a.width;
-    for (Index c = 0; c < a.width; c += 16) {
-      const Index n = a.width - c;
+    each16(a.width, [&](Index c, Index n) BELAY_LAMBDA {
       const F32x16 g = E::get(gate + c, n), u = E::get(gate + a.width + c, n);
       const F32x16 d = E::get(d_out + c, n), s = sigmoid(g), silu = mul(g, s);
       // silu'(g) = s (1 + g (1 - s)) = s + silu (1 - s)
       const F32x16 slope = fma(silu, sub(set1(1.0f), s), s);
       E::put(d_gate + c, mul(mul(d, u), slope), n);
       E::put(d_gate + a.width + c, mul(d, silu), n);
-    }
+    });
   }
 }
 
-/// One head of one token: RMSNorm over D (when w is given), then the rotation of (i, i + D/2).
-template <class E>
-BELAY_INLINE void rope_head(const RopeRows& a, const typename E::T* in, typename E::T* out,
-                            const float* w, const float* cos, const float* sin) {
-  const Index half = a.head_dim / 2;
-  F32x16 rstd = set1(1.0f);
-  if (w != nullptr) {
-    F32x16 squares = set1(0.0f);
-    for (Index c = 0; c < a.head_dim; c += 16) {
-      const F32x16 v = E::get(in + c, a.head_dim - c);
-      squares = fma(v, v, squares);
-    }
-    rstd = set1(rsqrt1(reduce_add(squares) / static_cast<float>(a.head_dim) + a.eps));
-  }
-  for (Index c = 0; c < half; c += 16) {
-    const Index n = half - c;
-    F32x16 x = E::get(in + c, n), y = E::get(in + half + c, n);
-    if (w != nullptr) {
-      x = mul(mul(x, rstd), ElemF32::get(w + c, n));
-      y = mul(mul(y, rstd), ElemF32::get(w + half + c, n));
-    }
-    const F32x16 co = ElemF32::get(cos + c, n), si = ElemF32::get(sin + c, n);
-    E::put(out + c, fnma(y, si, mul(x, co)), n);
-    E::put(out + half + c, fma(x, si, mul(y, co)), n);
-  }
-}
+/// Heads that rope takes at once: one alone would wait for its root and its quotients.
+constexpr Index kBlockHeads = 128;
+constexpr Index kMaxHeads = 2048;  // of q and k in a row (model/config.h)
 
-template <class E>
-BELAY_INLINE void rope_head_backward(const RopeRows& a, const typename E::T* in,
-                                     const typename E::T* d_out, typename E::T* d_in,
-                                     const float* w, float* dw, const float* cos,
-                                     const float* sin) {
-  const Index half = a.head_dim / 2;
-  float turned[kMaxHeadDim];
-  for (Index c = 0; c < half; c += 16) {
-    const Index n = half - c;
-    const F32x16 x = E::get(d_out + c, n), y = E::get(d_out + half + c, n);
-    const F32x16 co = ElemF32::get(cos + c, n), si = ElemF32::get(sin + c, n);
-    ElemF32::put(turned + c, fma(y, si, mul(x, co)), n);
-    ElemF32::put(turned + half + c, fnma(x, si, mul(y, co)), n);
-  }
-  if (w == nullptr) {
-    for (Index c = 0; d_in != nullptr && c < a.head_dim; c += 16) {
-      E::put(d_in + c, ElemF32::get(turned + c, a.head_dim - c), a.head_dim - c);
-    }
-    return;
-  }
-  F32x16 squares = set1(0.0f);
-  for (Index c = 0; c < a.head_dim; c += 16) {
-    const F32x16 v = E::get(in + c, a.head_dim - c);
-    squares = fma(v, v, squares);
-  }
-  const float width = static_cast<float>(a.head_dim);
-  const F32x16 rstd = set1(rsqrt1(reduce_add(squares) / width + a.eps));
-  F32x16 dot = set1(0.0f);
-  for (Index c = 0; c < a.head_dim; c += 16) {
-    const Index n = a.head_dim - c;
-    const F32x16 hat = mul(E::get(in + c, n), rstd), g = ElemF32::get(turned + c, n);
-    if (dw != nullptr) ElemF32::put(dw + c, fma(g, hat, ElemF32::get(dw + c, n)), n);
-    dot = fma(mul(g, ElemF32::get(w + c, n)), hat, dot);
-  }
-  if (d_in == nullptr) return;
-  const F32x16 mean = set1(reduce_add(dot) / width);
-  for (Index c = 0; c < a.head_dim; c += 16) {
-    const Index n = a.head_dim - c;
-    const F32x16 hat = mul(E::get(in + c, n), rstd);
-    const F32x16 g = mul(ElemF32::get(turned + c, n), ElemF32::get(w + c, n));
-    E::put(d_in + c, mul(rstd, fnma(hat, mean, g)), n);
-  }
-}
+/// RMSNorm over D of the heads that have a weight, then the rotation of (i, i + D/2). kHalf: D/2
+/// where it is known, so that a head's vectors stay in registers; else 0.
+template <class E, Index kHalf>
+struct RopeLoop {
+  using T = typename E::T;
+  static constexpr Index kWidth = 2 * kHalf;
+  const RopeRows a;
+  const Index half = kHalf > 0 ? kHalf : a.head_dim / 2, width = 2 * half;  // of a head
+  const Index heads = a.n_heads + a.n_kv_heads, row_width = (heads + a.n_kv_heads) * width;
+  float rstd[kMaxHeads], mean[kMaxHeads];  // [row of the block][head]
 
-template <class E>
-BELAY_INLINE void copy_row(typename E::T* to, const typename E::T* from, Index n) {
-  for (Index c = 0; c < n; ++c) to[c] = from[c];
-}
+  BELAY_INLINE explicit RopeLoop(const RopeRows& rows) : a(rows) {}
+  BELAY_INLINE Index at(Index r, Index h) const { return r * row_width + h * width; }
+  BELAY_INLINE const float* weight(Index h) const {
+    return h < a.n_heads ? a.q_weight : a.k_weight;
+  }
+
+  template <class Block>
+  BELAY_INLINE void each_block(Block block) const {
+    const Index at_once = heads < kBlockHeads ? kBlockHeads / heads : 1;
+    for (Index r = 0; r < a.rows; r += at_once) {
+      block(r, a.rows - r < at_once ? a.rows - r : at_once);
+    }
+  }
+
+  /// run(row, head, index in the block) of a block's n rows.
+  template <class Run>
+  BELAY_INLINE void each_head(Index first, Index n, Run run) const {
+    for (Index r = 0; r < n; ++r) {
+      for (Index h = 0; h < heads; ++h) run(first + r, h, r * heads + h);
+    }
+  }
+
+  BELAY_INLINE void copy_values(T* to, const T* from, Index first, Index n) const {
+    for (Index r = first; r < first + n; ++r) {
+      for (Index c = at(r, heads); c < at(r + 1, 0); ++c) to[c] = from[c];
+    }
+  }
+
+  BELAY_INLINE void take_norms(Index first, Index n) {
+    if (a.q_weight == nullptr && a.k_weight == nullptr) return;
+    each_head(first, n, [&](Index r, Index h, Index i) BELAY_LAMBDA {
+      const T* in = static_cast<const T*>(a.in) + at(r, h);
+      F32x16 squares = set1(0.0f);
+      each16_of<kWidth>(width, [&](Index c, Index some) BELAY_LAMBDA {
+        const F32x16 v = E::get(in + c, some);
+        squares = fma(v, v, squares);
+      });
+      rstd[i] = rstd_of(reduce_add(squares), width, a.eps);
+    });
+  }
+
+  BELAY_INLINE void turn(Index r, Index h, float by) const {
+    const T* in = static_cast<const T*>(a.in) + at(r, h);
+    T* out = static_cast<T*>(a.out) + at(r, h);
+    const float *w = weight(h), *cos = a.cos + a.positions[r] * half,
+                *sin = a.sin + a.positions[r] * half;
+    each16_of<kHalf>(half, [&](Index c, Index n) BELAY_LAMBDA {
+      F32x16 x = E::get(in + c, n), y = E::get(in + half + c, n);
+      if (w != nullptr) {
+        x = mul(mul(x, set1(by)), ElemF32::get(w + c, n));
+        y = mul(mul(y, set1(by)), ElemF32::get(w + half + c, n));
+      }
+      const F32x16 co = ElemF32::get(cos + c, n), si = ElemF32::get(sin + c, n);
+      E::put(out + c, fnma(y, si, mul(x, co)), n);
+      E::put(out + half + c, fma(x, si, mul(y, co)), n);
+    });
+  }
+
+  /// The gradient of a head before the rotation.
+  BELAY_INLINE void turn_back(Index r, Index h, float* turned) const {
+    const T* d_out = static_cast<const T*>(a.d_out) + at(r, h);
+    const float *cos = a.cos + a.positions[r] * half, *sin = a.sin + a.positions[r] * half;
+    each16_of<kHalf>(half, [&](Index c, Index n) BELAY_LAMBDA {
+      const F32x16 x = E::get(d_out + c, n), y = E::get(d_out + half + c, n);
+      const F32x16 co = ElemF32::get(cos + c, n), si = ElemF32::get(sin + c, n);
+      ElemF32::put(turned + c, fma(y, si, mul(x, co)), n);
+      ElemF32::put(turned + half + c, fnma(x, si, mul(y, co)), n);
+    });
+  }
+
+  /// Of the heads [h, end) of a row, which share a weight: its gradient, and the sums of
+  /// gradient times normalized x.
+  BELAY_INLINE void take_sums(Index r, Index h, Index end, float* dw, Index i) {
+    const float* w = weight(h);
+    if (w == nullptr) return;
+    float turned[kHalf > 0 ? kWidth : kMaxHeadDim];
+    F32x16 sums[kHalf > 0 ? kWidth / 16 : 1];  // dw, in registers where its width is known
+    if constexpr (kHalf > 0) {
+      each16_of<kWidth>(width, [&](Index c, Index) BELAY_LAMBDA {
+        sums[c / 16] = dw == nullptr ? set1(0.0f) : load(dw + c);
+      });
+    }
+    for (; h < end; ++h, ++i) {
+      turn_back(r, h, turned);
+      const T* in = static_cast<const T*>(a.in) + at(r, h);
+      const F32x16 by = set1(rstd[i]);
+      F32x16 dot = set1(0.0f);
+      each16_of<kWidth>(width, [&](Index c, Index n) BELAY_LAMBDA {
+        const F32x16 hat = mul(E::get(in + c, n), by), g = ElemF32::get(turned + c, n);
+        if constexpr (kHalf > 0) {
+          sums[c / 16] = fma(g, hat, sums[c / 16]);
+        } else if (dw != nullptr) {
+          ElemF32::put(dw + c, fma(g, hat, ElemF32::get(dw + c, n)), n);
+        }
+        dot = fma(mul(g, ElemF32::get(w + c, n)), hat, dot);
+      });
+      mean[i] = reduce_add(dot) / static_cast<float>(width);
+    }
+    if constexpr (kHalf > 0) {
+      if (dw == nullptr) return;
+      each16_of<kWidth>(width, [&](Index c, Index) BELAY_LAMBDA { store(dw + c, sums[c / 16]); });
+    }
+  }
+
+  BELAY_INLINE void take_means(Index first, Index n) {
+    for (Index r = 0; r < n; ++r) {
+      take_sums(first + r, 0, a.n_heads, a.dq_weight, r * heads);
+      take_sums(first + r, a.n_heads, heads, a.dk_weight, r * heads + a.n_heads);
+    }
+  }
+
+  BELAY_INLINE void put_gradient(Index r, Index h, Index i) const {
+    float turned[kHalf > 0 ? kWidth : kMaxHeadDim];
+    turn_back(r, h, turned);
+    const T* in = static_cast<const T*>(a.in) + at(r, h);
+    T* d_in = static_cast<T*>(a.d_in) + at(r, h);
+    const float* w = weight(h);
+    each16_of<kWidth>(width, [&](Index c, Index n) BELAY_LAMBDA {
+      F32x16 d = ElemF32::get(turned + c, n);
+      if (w != nullptr) {
+        const F32x16 hat = mul(E::get(in + c, n), set1(rstd[i]));
+        d = mul(set1(rstd[i]), fnma(hat, set1(mean[i]), mul(d, ElemF32::get(w + c, n))));
+      }
+      E::put(d_in + c, d, n);
+    });
+  }
+
+  BELAY_INLINE void forward() {
+    each_block([&](Index first, Index n) BELAY_LAMBDA {
+      take_norms(first, n);
+      each_head(first, n, [&](Index r, Index h, Index i) BELAY_LAMBDA { turn(r, h, rstd[i]); });
+      copy_values(static_cast<T*>(a.out), static_cast<const T*>(a.in), first, n);
+    });
+  }
+
+  BELAY_INLINE void backward() {
+    each_block([&](Index first, Index n) BELAY_LAMBDA {
+      take_norms(first, n);
+      take_means(first, n);
+      if (a.d_in == nullptr) return;
+      each_head(first, n, [&](Index r, Index h, Index i) BELAY_LAMBDA { put_gradient(r, h, i); });
+      if (a.d_in == a.d_out) return;
+      copy_values(static_cast<T*>(a.d_in), static_cast<const T*>(a.d_out), first, n);
+    });
+  }
+};
 
 template <class E>
 void rope_forward(const RopeRows& a) {
-  using T = typename E::T;
-  const Index heads = a.n_heads + 2 * a.n_kv_heads, width = heads * a.head_dim;
-  for (Index r = 0; r < a.rows; ++r) {
-    const T* in = static_cast<const T*>(a.in) + r * width;
-    T* out = static_cast<T*>(a.out) + r * width;
-    const Index row = a.positions[r] * (a.head_dim / 2);
-    for (Index h = 0; h < a.n_heads + a.n_kv_heads; ++h) {
-      rope_head<E>(a, in + h * a.head_dim, out + h * a.head_dim,
-                   h < a.n_heads ? a.q_weight : a.k_weight, a.cos + row, a.sin + row);
-    }
-    const Index v = (a.n_heads + a.n_kv_heads) * a.head_dim;
-    copy_row<E>(out + v, in + v, a.n_kv_heads * a.head_dim);
+  switch (a.head_dim) {
+    case 32: return RopeLoop<E, 16>(a).forward();
+    case 64: return RopeLoop<E, 32>(a).forward();
+    case 128: return RopeLoop<E, 64>(a).forward();
+    default: return RopeLoop<E, 0>(a).forward();
   }
 }
 
 template <class E>
 void rope_backward(const RopeRows& a) {
-  using T = typename E::T;
-  const Index heads = a.n_heads + 2 * a.n_kv_heads, width = heads * a.head_dim;
-  for (Index r = 0; r < a.rows; ++r) {
-    const T* in = a.in == nullptr ? nullptr : static_cast<const T*>(a.in) + r * width;
-    const T* d_out = static_cast<const T*>(a.d_out) + r * width;
-    T* d_in = a.d_in == nullptr ? nullptr : static_cast<T*>(a.d_in) + r * width;
-    const Index row = a.positions[r] * (a.head_dim / 2);
-    for (Index h = 0; h < a.n_heads + a.n_kv_heads; ++h) {
-      const bool q = h < a.n_heads;
-      rope_head_backward<E>(
-          a, in == nullptr ? nullptr : in + h * a.head_dim, d_out + h * a.head_dim,
-          d_in == nullptr ? nullptr : d_in + h * a.head_dim, q ? a.q_weight : a.k_weight,
-          q ? a.dq_weight : a.dk_weight, a.cos + row, a.sin + row);
-    }
-    const Index v = (a.n_heads + a.n_kv_heads) * a.head_dim;
-    if (d_in != nullptr && d_in != d_out)
-      copy_row<E>(d_in + v, d_out + v, a.n_kv_heads * a.head_dim);
+  switch (a.head_dim) {
+    case 32: return RopeLoop<E, 16>(a).backward();
+    case 64: return RopeLoop<E, 32>(a).backward();
+    case 128: return RopeLoop<E, 64>(a).backward();
+    default: return RopeLoop<E, 0>(a).backward();
   }
 }
 
@@ -366,7 +456,8 @@ inline float sum_squares(const float* x, Index n) {
 }
 
 /// Decoupled weight decay Adam: Loshchilov, Hutter, "Decoupled weight decay regularization", 2019.
-inline void adamw(const AdamwRows& a) {
+inline void adamw(const AdamwRows& rows) {
+  const AdamwRows a = rows;
   const F32x16 b1 = set1(a.beta1), c1 = set1(1.0f - a.beta1), b2 = set1(a.beta2),
                c2 = set1(1.0f - a.beta2);
   const F32x16 scale = set1(a.grad_scale), keep = set1(1.0f - a.lr * a.decay);
