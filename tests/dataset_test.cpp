@@ -125,6 +125,15 @@ TEST(Batches, RowsComeInARandomOrder) {
   EXPECT_NEAR(ahead / 999, 0.5, 0.05);
 }
 
+TEST(Batches, OrInTheOrderOfTheCorpus) {
+  const Made made(Parts{{40, 41, 1, 18}, {3}});  // 103 tokens
+  const Batches batches(made.stream, 10, 7, RowOrder::kCorpus);
+  for (std::int64_t epoch = 0; epoch < 2; ++epoch) {
+    const Filled f(batches, epoch * 10, 10);
+    EXPECT_TRUE(std::equal(f.ids.begin(), f.ids.end(), made.ids.begin()));
+  }
+}
+
 /// Every row of `epochs` epochs, token by token, against the definition.
 void expect_rows_of(const Made& made, std::int64_t context, std::int64_t epochs) {
   const Batches batches(made.stream, context, 11);

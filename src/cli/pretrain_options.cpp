@@ -70,6 +70,7 @@ Status check(const PretrainArguments& a) {
                                    .seen = "induction with --family " + a.family,
                                    .allowed = "--family qwen3"});
   }
+  BELAY_RETURN_IF_ERROR(check_known("--row-order", a.row_order, {"random", "corpus"}));
   return check_known("--optimizer", a.optimizer, {"adamw", "muon"});
 }
 
@@ -168,6 +169,9 @@ void add_options(Verb verb, PretrainArguments& a) {
   add("--init-attention", a.init_attention,
       "induction: heads of the first two layers begin by copying from the context; random: as "
       "drawn; induction for qwen3 when absent");
+  add("--row-order", a.row_order,
+      "random; corpus: rows come one after the other as the files hold them, for text that was put "
+      "in order");
   add("--warmup", a.warmup, "Steps in which the learning rate rises");
   add("--schedule", a.schedule, "How it falls: linear, cosine, or wsd, which stays, then falls");
   add("--decay-share", a.decay_share, "Of the run, in which wsd falls");
@@ -179,6 +183,10 @@ void add_options(Verb verb, PretrainArguments& a) {
       "end");
   add("--checkpoint-steps", a.checkpoint_steps,
       "A checkpoint after every so many steps too; 0: no");
+}
+
+data::RowOrder row_order(const PretrainArguments& a) {
+  return a.row_order == "corpus" ? data::RowOrder::kCorpus : data::RowOrder::kRandom;
 }
 
 model::FirstAttention first_attention(const PretrainArguments& a) {

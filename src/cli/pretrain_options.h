@@ -10,7 +10,7 @@ namespace belay::cli {
 
 struct PretrainArguments {
   std::string data, out = "runs/pretrain", resume, from, fork, family = "qwen3", init_attention,
-                    optimizer = "muon", schedule = "linear";
+                    optimizer = "muon", schedule = "linear", row_order = "random";
   std::int64_t depth = 3, width = 0, context = 256, batch_tokens = 0, micro_tokens = 0, warmup = 20;
   std::int64_t steps = 0;
   double lr = 0, muon_lr = 0, rope_theta = 0;  // 0: by the dial
@@ -31,6 +31,9 @@ struct PretrainArguments {
 void add_plan_options(Verb verb, PretrainArguments& arguments);
 /// Those, and what else a run needs.
 void add_options(Verb verb, PretrainArguments& arguments);
+
+/// --row-order.
+data::RowOrder row_order(const PretrainArguments& arguments);
 
 /// --init-attention, or what the family begins with.
 model::FirstAttention first_attention(const PretrainArguments& arguments);

@@ -124,7 +124,7 @@ Status apply_dial(const PretrainArguments& a, const model::ModelConfig& config,
 void measure_time(base::Env& env, Compute& compute, model::Model& model, const PretrainArguments& a,
                   const train::PretrainOptions& options, const data::Dataset& set,
                   train::PretrainPlan& plan) {
-  const data::Batches batches(set.train(), a.context, a.seed);
+  const data::Batches batches(set.train(), a.context, a.seed, row_order(a));
   const std::int64_t micro_rows = options.micro_tokens / a.context;
   std::vector<std::int32_t> ids, targets;
   std::vector<std::int64_t> lengths;

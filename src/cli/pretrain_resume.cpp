@@ -132,6 +132,7 @@ ordered_json identity_of(const PretrainArguments& a, const train::PretrainOption
             {"init_induction", first_attention(a) == model::FirstAttention::kInduction},
             {"context", a.context},
             {"seed", a.seed},
+            {"row_order", a.row_order},
             {"batch_tokens", o.batch_tokens},
             {"micro_tokens", o.micro_tokens},
             {"optimizer", a.optimizer},

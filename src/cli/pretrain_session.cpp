@@ -318,7 +318,8 @@ void PretrainSession::after_step(const train::StepInfo& info, const train::Train
 }
 
 Result<train::Ending> PretrainSession::train(const std::string& label) {
-  const data::Batches batches(data_.set.train(), arguments_.context, arguments_.seed);
+  const data::Batches batches(data_.set.train(), arguments_.context, arguments_.seed,
+                              row_order(arguments_));
   const train::TrainingData data{data_.set, batches};
   base::Progress& progress = progress_.emplace(verbs_.env);
   const train::LoopState first = state_;

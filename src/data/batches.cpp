@@ -33,15 +33,18 @@ std::int64_t permuted(const base::Rng& rng, std::int64_t index, std::int64_t n) 
 
 }  // namespace
 
-Batches::Batches(const TokenStream& stream, std::int64_t context, std::uint64_t seed)
+Batches::Batches(const TokenStream& stream, std::int64_t context, std::uint64_t seed,
+                 RowOrder order)
     : stream_(stream),
       context_(context),
       rows_per_epoch_(stream.n_tokens() / context),
-      seed_(seed) {
+      seed_(seed),
+      order_(order) {
   BELAY_CHECK(context > 0 && rows_per_epoch_ > 0, "the stream holds a row");
 }
 
 std::int64_t Batches::row_begin(std::int64_t row) const {
+  if (order_ == RowOrder::kCorpus) return row % rows_per_epoch_ * context_;
   const base::Rng rng(seed_, base::Purpose::kBatch,
                       static_cast<std::uint64_t>(row / rows_per_epoch_));
   const auto n_tokens = static_cast<double>(stream_.n_tokens());

@@ -1,7 +1,9 @@
 // Training rows from a token stream. The stream is taken as a circle that is turned by a random
 // offset in every epoch and cut into rows, which come in a random order: an epoch holds every token
-// at most once, and all but the last n_tokens % context. What a row holds is a pure function of
-// (stream, context, seed, row), so the number of the next row is all that a resumed run needs.
+// at most once, and all but the last n_tokens % context. In the corpus' order the circle stays as
+// it is, and rows come one after the other: for text that was put in order. What a row holds is a
+// pure function of (stream, context, seed, order, row), so the number of the next row is all that a
+// resumed run needs.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +14,13 @@
 
 namespace belay::data {
 
+enum class RowOrder : std::uint8_t { kRandom, kCorpus };
+
 class Batches {
  public:
   /// The stream outlives this and holds at least one row.
-  Batches(const TokenStream& stream, std::int64_t context, std::uint64_t seed);
+  Batches(const TokenStream& stream, std::int64_t context, std::uint64_t seed,
+          RowOrder order = RowOrder::kRandom);
 
   std::int64_t context() const { return context_; }
   std::int64_t rows_per_epoch() const { return rows_per_epoch_; }
@@ -36,6 +41,7 @@ class Batches {
   std::int64_t context_;
   std::int64_t rows_per_epoch_;
   std::uint64_t seed_;
+  RowOrder order_;
 };
 
 /// Tokens [begin, begin + ids.size()) of the stream, which must exist, as documents that stay
