@@ -141,7 +141,10 @@ void add_next(json& climb, bool ran, Example& example) {
                       {"low95", median * 0.983},
                       {"high95", median * 1.018},
                       {"no_change", climb["rungs"].back()["val_loss"]},
-                      {"straight_line", median * 0.972}};
+                      {"straight_line", median * 0.972},
+                      {"parts",
+                       {{"law", {{"median", median * 1.002}, {"weight", 0.6}}},
+                        {"best_of_rows", {{"median", median * 0.997}, {"weight", 0.4}}}}}};
   climb["beyond"] = {{"flops", 10 * flops},
                      {"params", 1.6e7},
                      {"tokens", 1.9e7},

@@ -125,8 +125,9 @@ TEST(ClimbReport, SaysWhatMattersInOrderAndLoadsNothing) {
       html, {"Predicted <b>", "measured <b>", "<canvas id=\"compute\"", "<canvas id=\"sizes\"",
              "<canvas id=\"tokens\"", "Watch it learn to write", "The rungs</h2>", "diverged?",
              "Time, money and compute", "What ten times the compute would bring",
-             "How good such forecasts", "within 0.62 %", "3f9c1d2ab07e4415", "The words</h2>",
-             "IsoFLOP</dt>", "What this climb is", "default-src 'none'", "Chart.js v3.9.1"});
+             "How good such forecasts", "within 0.62 %", "The forecast of the next rung weighs two",
+             "3f9c1d2ab07e4415", "The words</h2>", "IsoFLOP</dt>", "What this climb is",
+             "default-src 'none'", "Chart.js v3.9.1"});
   EXPECT_TRUE(std::is_sorted(found.begin(), found.end() - 2));
   for (const char* loads :
        {"src=\"", "href=\"http", "@import", "url(", "fetch(", "XMLHttpRequest"}) {

@@ -37,7 +37,7 @@ struct ClimbArguments {
 constexpr double kUsualFlops = 2e11;   // a second, where nothing is measured yet
 constexpr double kShareOfNext = 0.45;  // of a ladder's compute
 constexpr std::int64_t kLeastSteps = 200;
-constexpr double kShortFlops = 5e14;  // below it forecasts are often off: docs/climb.md
+constexpr double kShortFlops = 1e14;  // below it forecasts are often off: docs/climb.md
 
 Status check(const ClimbArguments& a) {
   BELAY_RETURN_IF_ERROR(check_range("--hours", a.hours, 0.001, 1e5));
@@ -104,8 +104,7 @@ class Announcer : public climb::Listener {
                     resumed ? "; goes on where it was" : "");
     if (ladder.flops < kShortFlops) {
       verbs_.log.info(
-          "note     a ladder below {} FLOPs is a short one: such forecasts were 0.2 to 3.1 % off, "
-          "on source code up to 7.6 %",
+          "note     a ladder below {} FLOPs is a short one: such forecasts were 0.3 to 3.1 % off",
           base::count_text(kShortFlops));
     }
   }

@@ -107,7 +107,8 @@ std::string scores_table(const json& d) {
   if (!held("crps") && !next("crps")) return "";
   return "<div class=\"scroll\"><table class=\"scores\">\n<tr><th>CRPS, nats a token</th>"
          "<th>inside the ladder</th><th>the next rung</th></tr>\n" +
-         score_row("the law", held("crps"), next("crps")) +
+         score_row("the forecast (inside the ladder the law&rsquo;s alone)", held("crps"),
+                   next("crps")) +
          score_row("no change: the loss of the largest rung", held("crps_no_change"),
                    next("crps_no_change")) +
          score_row("straight line through log loss and log compute", held("crps_straight_line"),
@@ -140,6 +141,21 @@ std::string held_out_words(const json& d) {
     }
   }
   return html + ".</p>\n";
+}
+
+/// What the forecast of the next rung was made of.
+std::string parts_words(const json& d) {
+  const auto part = [&](const char* name, const char* field) {
+    return size_at(d, {"next", "forecast", "parts", name, field}, 0);
+  };
+  const auto law = part("law", "median"), rows = part("best_of_rows", "median");
+  const auto weight = part("law", "weight");
+  if (!law || !rows || !weight || *weight > 1) return "";
+  return fmt::format(
+      "<p>The forecast of the next rung weighs two: the law says {:.3f} (weight {:.2f}); how the "
+      "lowest loss fell from one amount of compute to the next says {:.3f} (weight {:.2f}). Each "
+      "weighs by how sure it is.</p>\n",
+      *law, *weight, *rows, 1 - *weight);
 }
 
 std::string register_words(const json& d) {
@@ -230,7 +246,7 @@ std::string climb_beyond(const Climb& climb) {
 
 std::string climb_trust(const Climb& climb) {
   const json& d = climb.document;
-  const std::string html = held_out_words(d) + scores_table(d) + register_words(d);
+  const std::string html = held_out_words(d) + scores_table(d) + parts_words(d) + register_words(d);
   return html.empty() ? "" : "<h2>How good such forecasts were so far</h2>\n" + html;
 }
 
