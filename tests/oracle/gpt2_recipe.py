@@ -6,7 +6,8 @@ usage: gpt2_recipe.py DATASET --lr 2e-3 --steps 2180 --seed 1     prints one lin
 Model (Radford et al., 2019): learned positions, LayerNorm before each part and at the end, fused QKV with
 biases, GELU (tanh), MLP of 4 widths, tied output; matrices normal(0, 0.02), those that write to the residual
 over sqrt(2 L). Rows are random places of the training stream. AdamW, betas 0.9 and 0.95, decay 0.1 on matrices,
-gradients clipped at norm 1; the rate rises for --warmup steps and falls along a cosine to a tenth. f32.
+unless said otherwise, gradients clipped at norm 1; the rate rises for --warmup steps and falls along a cosine to a
+tenth. f32.
 Validation as Belay's: windows of the context that overlap by half, every token once, the first of a document
 given. FLOPs: 6 N + 6 L C T a token, tied embedding once, positions left out.
 """
@@ -97,6 +98,8 @@ def main():
     p.add_argument("--steps", type=int, required=True)
     p.add_argument("--lr", type=float, required=True)
     p.add_argument("--warmup", type=int, default=100)
+    p.add_argument("--decay", type=float, default=0.1)
+    p.add_argument("--beta2", type=float, default=0.95)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=1)
     a = p.parse_args()
@@ -108,8 +111,8 @@ def main():
     model = Gpt2(vocab, a.context, a.depth, a.width)
     matrices = [w for w in model.parameters() if w.dim() == 2]
     others = [w for w in model.parameters() if w.dim() != 2]
-    optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.1},
-                                   {"params": others, "weight_decay": 0.0}], lr=a.lr, betas=(0.9, 0.95), eps=1e-8)
+    optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": a.decay},
+                                   {"params": others, "weight_decay": 0.0}], lr=a.lr, betas=(0.9, a.beta2), eps=1e-8)
     started = time.time()
     for step in range(a.steps):
         along = (step - a.warmup) / max(1, a.steps - a.warmup)
