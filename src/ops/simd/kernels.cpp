@@ -5,6 +5,7 @@
 #include "ops/simd/attention_pages.h"
 #include "ops/simd/gemm.h"
 #include "ops/simd/quantized.h"
+#include "ops/simd/rope.h"
 #include "ops/simd/rows.h"
 
 namespace belay::ops::simd::BELAY_ISA {
