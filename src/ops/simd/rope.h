@@ -167,24 +167,25 @@ struct RopeLoop {
   }
 };
 
+/// run(loop) with the loop for this width: of its own where a head's vectors fit the registers.
+template <class E, class Run>
+BELAY_INLINE void with_rope_loop(const RopeRows& a, Run run) {
+  if constexpr (kInRegisters) {
+    if (a.head_dim == 32) return run(RopeLoop<E, 16>(a));
+    if (a.head_dim == 64) return run(RopeLoop<E, 32>(a));
+    if (a.head_dim == 128) return run(RopeLoop<E, 64>(a));
+  }
+  run(RopeLoop<E, 0>(a));
+}
+
 template <class E>
 void rope_forward(const RopeRows& a) {
-  switch (a.head_dim) {
-    case 32: return RopeLoop<E, 16>(a).forward();
-    case 64: return RopeLoop<E, 32>(a).forward();
-    case 128: return RopeLoop<E, 64>(a).forward();
-    default: return RopeLoop<E, 0>(a).forward();
-  }
+  with_rope_loop<E>(a, [](auto&& loop) BELAY_LAMBDA { loop.forward(); });
 }
 
 template <class E>
 void rope_backward(const RopeRows& a) {
-  switch (a.head_dim) {
-    case 32: return RopeLoop<E, 16>(a).backward();
-    case 64: return RopeLoop<E, 32>(a).backward();
-    case 128: return RopeLoop<E, 64>(a).backward();
-    default: return RopeLoop<E, 0>(a).backward();
-  }
+  with_rope_loop<E>(a, [](auto&& loop) BELAY_LAMBDA { loop.backward(); });
 }
 
 }  // namespace belay::ops::simd::BELAY_ISA

@@ -10,6 +10,7 @@ namespace belay::ops::simd::BELAY_ISA {
 struct F32x16 {
   __m256 a, b;
 };
+constexpr bool kInRegisters = true;  // a vector, and not an array in memory
 struct Word16 {
   __m256i a, b;
 };

@@ -8,6 +8,7 @@
 namespace belay::ops::simd::BELAY_ISA {
 
 using F32x16 = __m512;
+constexpr bool kInRegisters = true;  // a vector, and not an array in memory
 
 BELAY_INLINE F32x16 set1(float x) { return _mm512_set1_ps(x); }
 BELAY_INLINE F32x16 load(const float* p) { return _mm512_loadu_ps(p); }

@@ -11,6 +11,7 @@ namespace belay::ops::simd::BELAY_ISA {
 struct F32x16 {
   float32x4_t v[4];
 };
+constexpr bool kInRegisters = true;  // a vector, and not an array in memory
 /// Sixteen 32-bit words: a float each, or a pair of bf16 (low half first).
 struct Word16 {
   uint32x4_t v[4];

@@ -9,6 +9,7 @@ namespace belay::ops::simd::BELAY_ISA {
 struct F32x16 {
   float v[16];
 };
+constexpr bool kInRegisters = false;  // a vector, and not an array in memory
 struct Word16 {
   std::uint32_t v[16];
 };
