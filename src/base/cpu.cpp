@@ -81,15 +81,24 @@ std::string detect_model() {
   return name.substr(first, name.find_last_not_of(' ') - first + 1);
 }
 
+int detect_amd_family() {
+  std::array<unsigned, 4> r{};
+  if (!__get_cpuid(0, &r[0], &r[1], &r[2], &r[3]) || r[1] != signature_AMD_ebx) return 0;
+  __get_cpuid(1, &r[0], &r[1], &r[2], &r[3]);
+  return static_cast<int>((r[0] >> 8 & 0xfu) + (r[0] >> 20 & 0xffu));
+}
+
 #elif defined(__aarch64__)
 
 std::vector<Isa> detect() { return {Isa::kScalar, Isa::kNeon}; }
 std::string detect_model() { return "aarch64"; }
+int detect_amd_family() { return 0; }
 
 #else
 
 std::vector<Isa> detect() { return {Isa::kScalar}; }
 std::string detect_model() { return "unknown"; }
+int detect_amd_family() { return 0; }
 
 #endif
 
@@ -117,6 +126,11 @@ const std::vector<Isa>& supported_isas() {
 Isa best_isa() { return supported_isas().back(); }
 
 bool has_bf16(Isa isa) { return isa == Isa::kAvx512Bf16 || isa == Isa::kAmx; }
+
+int amd_family() {
+  static const int kFamily = detect_amd_family();
+  return kFamily;
+}
 
 std::string cpu_model() { return detect_model(); }
 

@@ -28,6 +28,9 @@ Isa best_isa();
 /// The set has instructions for bf16 products with f32 accumulation.
 bool has_bf16(Isa isa);
 
+/// AMD's number of the family (25: Zen 3 and 4, 26: Zen 5), 0 for other makers.
+int amd_family();
+
 /// The name that the processor gives itself, or the architecture where it gives none.
 std::string cpu_model();
 

@@ -85,18 +85,19 @@ GenerateResult bench_generate(base::Context& ctx, base::Env& env, const model::M
   ProductRate products(model.compute(), ctx.threads.size(), o.roofline);
   r.onednn_version = products.version();
   products.sample();
-  r.read_bandwidth = read_bandwidth(ctx, kBandwidthBytes);
+  ReadRate memory(ctx, kBandwidthBytes);
   const bool prefill = o.kind == GenerateKind::kPrefill;
   const double n_tokens = static_cast<double>(o.rows * (prefill ? o.prompt : o.tokens - 1));
-  std::vector<double> rates, seconds;
+  std::vector<double> rates, seconds, reads = {memory.sample()};
   for (int i = 0; i < o.repeats; ++i) {
     seconds.push_back(run_once(engine, o, static_cast<std::uint64_t>(100 * (i + 1))));
     rates.push_back(n_tokens / seconds.back());
+    reads.push_back(memory.sample());
   }
   r.tokens_per_second = stats::median(rates);
   r.interval = {stats::quantile(rates, 0), stats::quantile(rates, 1)};
   if (!prefill) r.seconds_per_step = stats::median(seconds) / static_cast<double>(o.tokens - 1);
-  r.read_bandwidth = std::max(r.read_bandwidth, read_bandwidth(ctx, kBandwidthBytes));
+  r.read_bandwidth = stats::median(reads);
   products.sample();
   r.product_flops = products.best();
   const model::ModelConfig& c = model.config();
@@ -110,6 +111,12 @@ GenerateResult bench_generate(base::Context& ctx, base::Env& env, const model::M
   r.weight_bytes = static_cast<double>(model.product_bytes());
   r.cache_bytes = seen * static_cast<double>(o.rows) / ops::kPageTokens *
                   static_cast<double>(model::KvPages::page_bytes(c, model.compute(), o.kv_bits));
+  std::vector<double> shares;
+  for (std::size_t i = 0; i < seconds.size() && !prefill; ++i) {
+    const double read = (r.weight_bytes + r.cache_bytes) * static_cast<double>(o.tokens - 1);
+    shares.push_back(read / seconds[i] / ((reads[i] + reads[i + 1]) / 2));
+  }
+  if (!prefill) r.bandwidth_share = stats::median(shares);
   return r;
 }
 

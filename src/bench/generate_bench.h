@@ -35,7 +35,8 @@ struct GenerateResult {
   /// in the middle of their generation.
   double weight_bytes = 0, cache_bytes = 0;
   double flops_per_token = 0;  // of products and attention in the forward
-  double read_bandwidth = 0;   // bytes a second; the best of samples before and after
+  double read_bandwidth = 0;   // bytes a second; median of samples around each repeat
+  double bandwidth_share = 0;  // decode: median of each repeat's over the mean of the two around it
   std::optional<double> product_flops;
   std::string onednn_version;
   std::int64_t planned_bytes = 0;

@@ -48,7 +48,7 @@ ordered_json generate_json(const Machine& machine, const std::string& model,
     j["tokens"] = o.tokens;
     j["step_ms"] = r.seconds_per_step * 1e3;
     j["read_gbs"] = bytes_per_second(r) * 1e-9;
-    j["share_of_bandwidth"] = bytes_per_second(r) / r.read_bandwidth;
+    j["share_of_bandwidth"] = r.bandwidth_share;
   }
   return j;
 }
@@ -69,8 +69,7 @@ std::string generate_text(const Machine& machine, const std::string& model,
                                         o.rows == 1 ? "" : "s", r.seconds_per_step * 1e3));
   if (!prefill) {
     text += fmt::format("reading     {} GB/s = {:.2f} of the memory's {} GB/s\n",
-                        giga(bytes_per_second(r)), bytes_per_second(r) / r.read_bandwidth,
-                        giga(r.read_bandwidth));
+                        giga(bytes_per_second(r)), r.bandwidth_share, giga(r.read_bandwidth));
   }
   text += fmt::format(
       "products    {} GFLOP/s = {} of oneDNN's 2048^3 product ({})\n", giga(flops),

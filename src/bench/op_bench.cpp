@@ -107,7 +107,7 @@ base::Result<OpBenchResult> bench_ops(base::Context& ctx, const TrainShape& shap
   ProductRate yardstick(o.dtype, ctx.threads.size(), o.roofline, o.repeats);
   r.onednn_version = yardstick.version();
   yardstick.sample();
-  r.read_bandwidth = read_bandwidth(ctx, o.read_bytes);
+  r.read_bandwidth = ReadRate(ctx, o.read_bytes).sample();
   for (const TapeCase& c : tape_cases()) {
     if (named(c)) time_tape(ctx, shape, c, o, r.operations);
   }

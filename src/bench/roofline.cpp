@@ -4,7 +4,6 @@
 #include <chrono>
 #include <thread>
 
-#include "base/buffer.h"
 #include "ops/simd/dispatch.h"
 #include "stats/summary.h"
 
@@ -53,20 +52,29 @@ std::optional<double> ProductRate::product(const MatmulShape& shape) const {
   return rate(dnn_->prepare(dtype_, shape, n_threads_).get(), shape, repeats_);
 }
 
-double read_bandwidth(base::Context& ctx, std::int64_t bytes) {
-  constexpr std::int64_t kChunk = 1 << 18;
-  const std::int64_t chunks = std::max<std::int64_t>(1, bytes / (4 * kChunk));
-  const base::Buffer buffer(4 * chunks * kChunk);  // on huge pages, as weights are
-  auto* memory = reinterpret_cast<float*>(buffer.data());
-  std::fill_n(memory, chunks * kChunk, 1.0f);
-  const auto sum = ops::simd::kernels(ctx.isa).sum_squares;
-  std::vector<float> sums(static_cast<std::size_t>(chunks));
-  const double best = best_seconds({.most = 5}, [&] {
-    ctx.threads.parallel(chunks, [&](std::int64_t c, int) {
-      sums[static_cast<std::size_t>(c)] = sum(memory + c * kChunk, kChunk);
+namespace {
+
+constexpr std::int64_t kReadChunk = 1 << 18;  // numbers
+
+}  // namespace
+
+ReadRate::ReadRate(base::Context& ctx, std::int64_t bytes)
+    : ctx_(ctx),
+      chunks_(std::max<std::int64_t>(1, bytes / (4 * kReadChunk))),
+      memory_(4 * chunks_ * kReadChunk),  // on huge pages, as weights are
+      sums_(static_cast<std::size_t>(chunks_)) {
+  std::fill_n(reinterpret_cast<float*>(memory_.data()), chunks_ * kReadChunk, 1.0f);
+}
+
+double ReadRate::sample() {
+  const auto sum = ops::simd::kernels(ctx_.isa).sum_squares;
+  const auto* memory = reinterpret_cast<const float*>(memory_.data());
+  const double best = best_seconds({.most = 3}, [&] {
+    ctx_.threads.parallel(chunks_, [&](std::int64_t c, int) {
+      sums_[static_cast<std::size_t>(c)] = sum(memory + c * kReadChunk, kReadChunk);
     });
   });
-  return static_cast<double>(4 * chunks * kChunk) / best;
+  return static_cast<double>(4 * chunks_ * kReadChunk) / best;
 }
 
 }  // namespace belay::bench

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/buffer.h"
 #include "base/context.h"
 #include "bench/onednn.h"
 #include "bench/timing.h"
@@ -42,8 +43,18 @@ class ProductRate {
   std::vector<double> samples_;
 };
 
-/// Bytes a second of reading memory of that size with all threads; the best of five. The size
-/// should be well above that of the caches.
-double read_bandwidth(base::Context& ctx, std::int64_t bytes);
+/// Bytes a second of reading memory of a size well above that of the caches, with all threads.
+class ReadRate {
+ public:
+  ReadRate(base::Context& ctx, std::int64_t bytes);
+  /// The fastest of three runs after an unseen one. On a shared machine it changes within seconds.
+  double sample();
+
+ private:
+  base::Context& ctx_;
+  std::int64_t chunks_;
+  base::Buffer memory_;
+  std::vector<float> sums_;
+};
 
 }  // namespace belay::bench

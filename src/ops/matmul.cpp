@@ -47,6 +47,22 @@ Index panels_a_task(Index panels, Index words, Index row_chunks) {
   return std::min(near, ceil_div(panels, groups));
 }
 
+/// How a product of few rows reads its weights: how many panels side by side, and how many bytes
+/// before it reads them it asks for them (0: the processor's own guess is better). Measured on Zen
+/// 4 and Zen 5 (docs/log/2026-11-28-zen5.md); tiles have their own.
+struct Reading {
+  Index panels, ahead;
+};
+Reading reading_of(Index rows, DType weights, base::Isa isa) {
+  constexpr int kZen5 = 26;
+  const bool quantized = tensor::is_quantized(weights);
+  if (base::amd_family() < kZen5 || isa < base::Isa::kAvx512) {
+    return {1, quantized ? 1024 : rows < simd::kRowTile ? 3072 : 6144};
+  }
+  if (quantized) return rows <= 2 ? Reading{2, 3072} : Reading{1, 6144};
+  return {rows == 1 ? 4 : rows <= 3 ? 2 : 1, 0};
+}
+
 /// Blocks of chunks: where there are enough, a multiple of the threads, so that a worker's own
 /// range of tasks is the rows that it also has in the operations before and after.
 Index blocks_of(Index chunks, Index threads) {
@@ -130,21 +146,25 @@ namespace {
 struct ProductTasks {
   const Product& p;
   DType dtype;
-  Index words, panels, panel_bytes, chunks, blocks, group, groups;
+  Index words, panels, panel_bytes, chunks, blocks;
+  Reading reading;
+  Index group, groups;
 
-  ProductTasks(const Product& product, Index threads)
+  ProductTasks(const Product& product, base::Context& ctx)
       : p(product),
         dtype(p.x.dtype),
         words(words_of(p.k, dtype)),
         panels(ceil_div(p.n, kPanel)),
         panel_bytes(tensor::stored_bytes(p.b.dtype, p.b.shape[1] * kPanel)),
         chunks(ceil_div(p.m, kRowChunk)),
-        blocks(blocks_of(chunks, threads)),
-        group(panels_a_task(panels, words, chunks)),
+        blocks(blocks_of(chunks, ctx.threads.size())),
+        reading(reading_of(p.m, p.b.dtype, ctx.isa)),
+        group(std::max(panels_a_task(panels, words, chunks),
+                       std::min(reading.panels, panels / (2 * ctx.threads.size())))),
         groups(ceil_div(panels, group)) {
-    BELAY_CHECK(p.ldx % pair_of(dtype) == 0 &&
-                    (p.b.dtype == dtype || (tensor::is_quantized(p.b.dtype) && p.scratch)),
-                "operands of a product must agree");
+    BELAY_CHECK(
+        p.ldx % pair_of(dtype) == 0 && (p.b.dtype == dtype || tensor::is_quantized(p.b.dtype)),
+        "operands of a product must agree");
   }
   Index count() const { return chunks * groups; }
 
@@ -153,9 +173,11 @@ struct ProductTasks {
     const Index block = ((task / groups + 1) * blocks - 1) / chunks, chunk = first_chunk(block);
     const Index deep = first_chunk(block + 1) - chunk, within = task - chunk * groups;
     const Index row = (chunk + within % deep) * kRowChunk, first = within / deep * group;
-    for (Index panel = first; panel < std::min(panels, first + group); ++panel) {
-      quantized != nullptr ? run_quantized(kernels, row, panel, *quantized)
-                           : run_panel(kernels, row, panel);
+    const Index end = std::min(panels, first + group);
+    for (Index panel = first; panel < end; panel += reading.panels) {
+      const Index n = std::min(reading.panels, end - panel);
+      quantized != nullptr ? run_quantized(kernels, row, panel, n, *quantized)
+                           : run_panels(kernels, row, panel, n);
     }
   }
 
@@ -166,7 +188,8 @@ struct ProductTasks {
   template <class Args>
   void set_output(Args& g, Index row, Index column) const {
     const Index out = row * p.ldy + column;
-    g.m = std::min(kRowChunk, p.m - row), g.n = std::min(kPanel, p.n - column);
+    g.m = std::min(kRowChunk, p.m - row), g.n = std::min(g.panels * kPanel, p.n - column);
+    g.ahead = reading.ahead;
     g.bias = p.bias == nullptr ? nullptr : p.bias + column;
     g.ldc = p.ldy, g.add = p.add;
     if (p.y.dtype == DType::kBF16) {
@@ -180,8 +203,9 @@ struct ProductTasks {
     return static_cast<const std::byte*>(p.b.data) + panel * panel_bytes;
   }
 
-  void run_panel(const Kernels& kernels, Index row, Index panel) const {
+  void run_panels(const Kernels& kernels, Index row, Index panel, Index n) const {
     GemmPanel g{};
+    g.panels = n, g.next = panel_bytes / static_cast<Index>(sizeof(Word));
     g.a = at(p.x, row * p.ldx), g.a_row = p.ldx / pair_of(dtype), g.a_step = 1;
     g.b = reinterpret_cast<const Word*>(panel_at(panel)), g.b_step = kPanel;
     g.k = words, g.k_block = reduction_block(p.k) / pair_of(dtype);
@@ -190,8 +214,10 @@ struct ProductTasks {
     gemm_of(kernels, dtype)(g);
   }
 
-  void run_quantized(const Kernels& kernels, Index row, Index panel, const QuantizedRows& q) const {
+  void run_quantized(const Kernels& kernels, Index row, Index panel, Index n,
+                     const QuantizedRows& q) const {
     simd::QuantPanel g{};
+    g.panels = n, g.next = panel_bytes;
     g.a = q.codes + row * q.groups * tensor::kQuantGroup;
     g.a_scale = q.scale + row * q.groups, g.a_sum = q.sum + row * q.groups;
     g.groups = q.groups, g.b = panel_at(panel);
@@ -204,8 +230,9 @@ struct ProductTasks {
 
 void multiply(base::Context& ctx, const Product& p) {
   const Kernels& kernels = simd::kernels(ctx.isa);
-  const ProductTasks tasks(p, ctx.threads.size());
+  const ProductTasks tasks(p, ctx);
   const bool is_quantized = tensor::is_quantized(p.b.dtype);
+  BELAY_CHECK(!is_quantized || p.scratch != nullptr, "room for quantized rows");
   QuantizedRows q{};
   if (is_quantized) q = quantize_rows(ctx, p.x, p.m, p.k, p.ldx, p.scratch);
   ctx.threads.parallel(tasks.count(), [&](std::int64_t task, int) {
@@ -318,7 +345,7 @@ void multiply_transposed(base::Context& ctx, const OuterProduct& p, const Produc
     const OuterBlock block(kern, p, row);
     const Index n_packs = block.n_packs();
     if (beside != nullptr && row == 0) {
-      const ProductTasks tasks(*beside, ctx.threads.size());
+      const ProductTasks tasks(*beside, ctx);
       const Index n = n_packs + tasks.count();
       // One block: evenly mixed, so that a worker's own range has the same rows of both.
       const Index mixed = p.m <= kGradientBlock ? n : n_packs;

@@ -4,10 +4,10 @@
 usage: gpt2_recipe.py DATASET --lr 2e-3 --steps 2180 --seed 1     prints one line of JSON
 
 Model (Radford et al., 2019): learned positions, LayerNorm before each part and at the end, fused QKV with
-biases, GELU (tanh), MLP of 4 widths, tied output; matrices normal(0, 0.02), those that write to the residual
+biases, GELU (tanh), MLP of 4 widths, tied output; matrices normal(0, --init-std), those that write to the residual
 over sqrt(2 L). Rows are random places of the training stream. AdamW, betas 0.9 and 0.95, decay 0.1 on matrices,
-unless said otherwise, gradients clipped at norm 1; the rate rises for --warmup steps and falls along a cosine to a
-tenth. f32.
+unless said otherwise, gradients clipped at norm 1; the rate rises for --warmup steps and falls along a cosine to
+--floor of it. f32.
 Validation as Belay's: windows of the context that overlap by half, every token once, the first of a document
 given. FLOPs: 6 N + 6 L C T a token, tied embedding once, positions left out.
 """
@@ -35,14 +35,14 @@ def read_split(folder, split):
 
 
 class Block(torch.nn.Module):
-    def __init__(self, width, heads, layers):
+    def __init__(self, width, heads, layers, std):
         super().__init__()
         self.heads = heads
         self.norm1, self.norm2 = torch.nn.LayerNorm(width), torch.nn.LayerNorm(width)
         self.qkv, self.out = torch.nn.Linear(width, 3 * width), torch.nn.Linear(width, width)
         self.up, self.down = torch.nn.Linear(width, 4 * width), torch.nn.Linear(4 * width, width)
         for m in (self.qkv, self.out, self.up, self.down):
-            torch.nn.init.normal_(m.weight, 0, 0.02 / (math.sqrt(2 * layers) if m in (self.out, self.down) else 1))
+            torch.nn.init.normal_(m.weight, 0, std / (math.sqrt(2 * layers) if m in (self.out, self.down) else 1))
             torch.nn.init.zeros_(m.bias)
 
     def forward(self, x):
@@ -56,13 +56,13 @@ class Block(torch.nn.Module):
 
 
 class Gpt2(torch.nn.Module):
-    def __init__(self, vocab, context, depth, width):
+    def __init__(self, vocab, context, depth, width, std):
         super().__init__()
         self.tokens, self.places = torch.nn.Embedding(vocab, width), torch.nn.Embedding(context, width)
-        self.blocks = torch.nn.ModuleList(Block(width, max(1, width // 64), depth) for _ in range(depth))
+        self.blocks = torch.nn.ModuleList(Block(width, max(1, width // 64), depth, std) for _ in range(depth))
         self.norm = torch.nn.LayerNorm(width)
         for e in (self.tokens, self.places):
-            torch.nn.init.normal_(e.weight, 0, 0.02)
+            torch.nn.init.normal_(e.weight, 0, std)
 
     def forward(self, ids):
         x = self.tokens(ids) + self.places(torch.arange(ids.shape[1]))
@@ -81,10 +81,14 @@ def validate(model, ids, context):
         if end == len(ids):
             break
         begin += context - half
-    for begin, end, first in windows:
-        piece = ids[begin:end][None]
-        losses = F.cross_entropy(model(piece)[0, :-1], piece[0, 1:], reduction="none")[first - 1:]
-        total, counted = total + losses.sum().item(), counted + len(losses)
+    for i in range(0, len(windows), 32):
+        batch = windows[i:i + 32]
+        rows = torch.zeros(len(batch), context, dtype=torch.long)
+        for row, (begin, end, _) in zip(rows, batch):
+            row[:end - begin] = ids[begin:end]
+        losses = F.cross_entropy(model(rows)[:, :-1].flatten(0, 1), rows[:, 1:].flatten(), reduction="none")
+        for row, (begin, end, first) in zip(losses.view(len(batch), -1), batch):
+            total, counted = total + row[first - 1:end - begin - 1].sum().item(), counted + end - begin - first
     return total / counted, total
 
 
@@ -99,7 +103,10 @@ def main():
     p.add_argument("--lr", type=float, required=True)
     p.add_argument("--warmup", type=int, default=100)
     p.add_argument("--decay", type=float, default=0.1)
+    p.add_argument("--floor", type=float, default=0.1)
+    p.add_argument("--init-std", type=float, default=0.02)
     p.add_argument("--beta2", type=float, default=0.95)
+    p.add_argument("--eval-tokens", type=int, default=0, help="of the validation text; 0: all")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=1)
     a = p.parse_args()
@@ -108,7 +115,7 @@ def main():
     manifest, train = read_split(a.dataset, "train")
     _, valid = read_split(a.dataset, "valid")
     vocab = -(-manifest["tokenizer"]["vocab_size"] // 64) * 64
-    model = Gpt2(vocab, a.context, a.depth, a.width)
+    model = Gpt2(vocab, a.context, a.depth, a.width, a.init_std)
     matrices = [w for w in model.parameters() if w.dim() == 2]
     others = [w for w in model.parameters() if w.dim() != 2]
     optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": a.decay},
@@ -116,7 +123,8 @@ def main():
     started = time.time()
     for step in range(a.steps):
         along = (step - a.warmup) / max(1, a.steps - a.warmup)
-        rate = (step + 1) / a.warmup if step < a.warmup else 0.1 + 0.45 * (1 + math.cos(math.pi * along))
+        cosine = 0.5 * (1 + math.cos(math.pi * along))
+        rate = (step + 1) / a.warmup if step < a.warmup else a.floor + (1 - a.floor) * cosine
         for group in optimizer.param_groups:
             group["lr"] = a.lr * rate
         at = torch.randint(len(train) - a.context - 1, (a.batch_tokens // a.context,))
@@ -127,13 +135,15 @@ def main():
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
     seconds = time.time() - started
-    nats, total = validate(model, valid, a.context)
+    nats, total = validate(model, valid[:a.eval_tokens or len(valid)], a.context)
     n = sum(w.numel() for w in model.parameters()) - model.places.weight.numel()
     flops = (6 * n + 6 * a.depth * a.width * a.context) * a.steps * a.batch_tokens
     n_bytes = manifest["splits"]["valid"]["text_bytes"]
-    print(json.dumps({"lr": a.lr, "batch_tokens": a.batch_tokens, "steps": a.steps, "seed": a.seed, "parameters": n,
-                      "tokens": a.steps * a.batch_tokens, "flops": flops, "val_loss": nats,
-                      "val_bpb": total / n_bytes / math.log(2), "seconds": round(seconds, 1)}))
+    print(json.dumps({"lr": a.lr, "warmup": a.warmup, "decay": a.decay, "floor": a.floor, "init_std": a.init_std,
+                      "beta2": a.beta2, "batch_tokens": a.batch_tokens, "steps": a.steps, "seed": a.seed,
+                      "parameters": n, "tokens": a.steps * a.batch_tokens, "flops": flops, "val_loss": nats,
+                      "val_bpb": None if a.eval_tokens else total / n_bytes / math.log(2),
+                      "seconds": round(seconds, 1)}))
 
 
 if __name__ == "__main__":

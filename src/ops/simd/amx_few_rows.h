@@ -6,6 +6,8 @@
 
 namespace belay::ops::simd::BELAY_ISA::tiles {
 
+constexpr Index kTileAhead = 3072;  // bytes by which lines are asked for before
+
 struct alignas(64) FewTail {
   Word a[kTile][kTile];
   Word b[kTile][kPanel];
@@ -16,7 +18,7 @@ struct alignas(64) FewTail {
 template <int kWide>
 BELAY_INLINE void few_step(const Word* a, Index a_row, const Word* b, Index b_row) {
   const auto ahead = [&](int part) BELAY_LAMBDA {
-    ask_ahead(b + part * kTile * kTile, kTile * kWordBytes * kTile / 64);
+    ask_ahead(b + part * kTile * kTile, kTile * kWordBytes * kTile / 64, kTileAhead);
   };
   _tile_loadd(4, a, a_row * kWordBytes);
   _tile_loadd(5, b, b_row * kWordBytes);
@@ -112,7 +114,7 @@ BELAY_INLINE void line_step(const float (*a)[2 * kMostBlock], const Word* b, Ind
   each<kMany, 4>([&](int r, int v) BELAY_LAMBDA { even[r][v] = odd[r][v] = set1(0.0f); });
 #pragma GCC unroll 1
   for (Index w = 0; w < words; ++w, b += kPanel) {
-    ask_ahead(b, kPanel * kWordBytes / 64);
+    ask_ahead(b, kPanel * kWordBytes / 64, kTileAhead);
     each<1, 4>([&](int, int v) BELAY_LAMBDA {
       const Word16 both = load_w(b + 16 * v);
       const F32x16 low = low_halves(both), high = high_halves(both);

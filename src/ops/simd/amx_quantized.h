@@ -151,7 +151,7 @@ void quant_columns(const QuantPanel& p, Index first_row, Index m, Index column) 
 template <class Codes>
 void quant_on_tiles(const QuantPanel& p) {
   constexpr Index kFewRows = Codes::kBytes == Codes8::kBytes ? 6 : 8;  // vectors are as fast
-  if (p.m <= kFewRows) return quant_panel<Codes>(p);
+  if (p.m <= kFewRows) return quant_panels<Codes>(p);
   configure_quant();
   for (Index row = 0; row < p.m; row += kQuantRows) {
     const Index m = p.m - row < kQuantRows ? p.m - row : kQuantRows;

@@ -25,22 +25,22 @@ constexpr int kVectors = 1;
 /// Calls body(row, vector) for a tile, unrolled.
 template <int MR, int NV, class Body>
 BELAY_INLINE void each(Body body) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int r = 0; r < MR; ++r) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int v = 0; v < NV; ++v) body(r, v);
   }
 }
 
 /// acc = A B over k words: word (row, i) of A at a[row * a_row + i * a_step], of B at b[i * b_step
 /// + column].
-template <class Madd, int MR, int NV, bool kStream = false>
+template <class Madd, int MR, int NV, bool kAsk = false>
 BELAY_INLINE void product(const Word* a, Index a_row, Index a_step, const Word* b, Index b_step,
-                          Index k, F32x16 (&acc)[MR][NV]) {
+                          Index k, F32x16 (&acc)[MR][NV], Index ahead = 0) {
   each<MR, NV>([&](int r, int v) BELAY_LAMBDA { acc[r][v] = set1(0.0f); });
 #pragma GCC unroll 1
   for (Index i = 0; i < k; ++i, a += a_step, b += b_step) {
-    if constexpr (kStream) ask_ahead(b, NV, MR < kRowTile ? kAhead : 2 * kAhead);
+    if constexpr (kAsk) ask_ahead(b, NV, ahead);
     Word16 bv[NV];
 #pragma GCC unroll 8
     for (int v = 0; v < NV; ++v) bv[v] = load_w(b + v * 16);
@@ -108,11 +108,11 @@ BELAY_INLINE void put_tile(const GemmPanel& g, Index row, Index column, F32x16 (
   }
 }
 
-template <class Madd, int MR, int NV, bool kStream = false>
+template <class Madd, int MR, int NV, bool kAsk = false>
 void tile(const GemmPanel& g, Index row, Index column) {
   F32x16 acc[MR][NV];
-  product<Madd, MR, NV, kStream>(g.a + row * g.a_row, g.a_row, g.a_step, g.b + column, g.b_step,
-                                 g.k, acc);
+  product<Madd, MR, NV, kAsk>(g.a + row * g.a_row, g.a_row, g.a_step, g.b + column, g.b_step, g.k,
+                              acc, g.ahead);
   put_tile<MR, NV>(g, row, column, acc);
 }
 
@@ -136,7 +136,7 @@ template <class Madd>
 BELAY_INLINE void stream_rows(const GemmPanel& g) {
   GemmPanel rest = g;
   const auto first = [&]<int MR>() BELAY_LAMBDA {
-    tile<Madd, MR, 4, true>(g, 0, 0);
+    g.ahead > 0 ? tile<Madd, MR, 4, true>(g, 0, 0) : tile<Madd, MR, 4, false>(g, 0, 0);
     rest.a += MR * g.a_row, rest.m -= MR;
     if (rest.c != nullptr) rest.c += MR * g.ldc;
     if (rest.y != nullptr) rest.y += MR * g.ldc;
@@ -183,7 +183,7 @@ void gemm_panel(const GemmPanel& g) {
     GemmPanel part{};
     part.a_row = g.a_row, part.a_step = g.a_step, part.b_step = g.b_step;
     part.m = g.m - row < kSumRows ? g.m - row : kSumRows, part.n = g.n;
-    part.c = sums[0], part.ldc = kPanel, part.stream = g.stream;
+    part.c = sums[0], part.ldc = kPanel, part.stream = g.stream, part.ahead = g.ahead;
     for (Index k = 0; k < g.k; k += g.k_block) {
       part.a = g.a + row * g.a_row + k * g.a_step, part.b = g.b + k * g.b_step;
       part.k = part.k_block = g.k - k < g.k_block ? g.k - k : g.k_block;
@@ -193,6 +193,59 @@ void gemm_panel(const GemmPanel& g) {
     for (Index r = 0; r < part.m; ++r) {
       for (Index c = 0; c < g.n; c += 16) put(g, row + r, c, load(sums[r] + c), g.n - c);
     }
+  }
+}
+
+/// kPanels panels side by side: memory brings several streams faster than one. The same sums.
+template <class Madd, int MR, int kPanels>
+void side_by_side(const GemmPanel& g, Index panel) {
+  constexpr int kAcross = 4 * kPanels;
+  alignas(64) float sums[MR][kPanels * kPanel];
+  const Word *a = g.a, *b = g.b + panel * g.next;
+  const Index a_row = g.a_row, a_step = g.a_step, b_step = g.b_step, next = g.next;
+  for (Index from = 0; from < g.k; from += g.k_block) {
+    const Index end = g.k - from < g.k_block ? g.k : from + g.k_block;
+    F32x16 acc[MR][kAcross];
+    each<MR, kAcross>([&](int r, int v) BELAY_LAMBDA { acc[r][v] = set1(0.0f); });
+#pragma GCC unroll 1
+    for (Index i = from; i < end; ++i, a += a_step, b += b_step) {
+#pragma GCC unroll 16
+      for (int v = 0; v < kAcross; ++v) {
+        const Word16 bv = load_w(b + v / 4 * next + v % 4 * 16);
+#pragma GCC unroll 4
+        for (int r = 0; r < MR; ++r) acc[r][v] = Madd::madd(acc[r][v], set1_w(a[r * a_row]), bv);
+      }
+    }
+    each<MR, kAcross>([&](int r, int v) BELAY_LAMBDA {
+      float* sum = sums[r] + v * 16;
+      store(sum, from == 0 ? acc[r][v] : add(load(sum), acc[r][v]));
+    });
+  }
+  for (Index r = 0; r < MR; ++r) {
+    for (Index c = 0; c < kPanels * kPanel && panel * kPanel + c < g.n; c += 16) {
+      put(g, r, panel * kPanel + c, load(sums[r] + c), g.n - panel * kPanel - c);
+    }
+  }
+}
+
+template <class Madd>
+void gemm(const GemmPanel& g) {
+  if (g.panels == 1) return gemm_panel<gemm_block<Madd>>(g);
+  Index panel = 0;
+  if constexpr (kVectors == 4) {
+    for (; g.m == 1 && panel + 4 <= g.panels; panel += 4) side_by_side<Madd, 1, 4>(g, panel);
+    for (; g.m == 2 && panel + 2 <= g.panels; panel += 2) side_by_side<Madd, 2, 2>(g, panel);
+    for (; g.m == 3 && panel + 2 <= g.panels; panel += 2) side_by_side<Madd, 3, 2>(g, panel);
+  }
+  for (; panel < g.panels; ++panel) {
+    GemmPanel one = g;
+    const Index column = panel * kPanel;
+    one.panels = 1, one.b += panel * g.next;
+    one.n = g.n - column < kPanel ? g.n - column : kPanel;
+    if (g.bias != nullptr) one.bias += column;
+    if (g.c != nullptr) one.c += column;
+    if (g.y != nullptr) one.y += column;
+    gemm_panel<gemm_block<Madd>>(one);
   }
 }
 

@@ -12,10 +12,10 @@ namespace belay::ops::simd::BELAY_ISA {
 
 extern const Kernels kTable;
 const Kernels kTable = {
-    .gemm_f32 = gemm_panel<gemm_block<MaddF32>>,
-    .gemm_bf16 = gemm_panel<gemm_block<MaddBf16>>,
-    .gemm_q8 = quant_panel<Codes8>,
-    .gemm_q4 = quant_panel<Codes4>,
+    .gemm_f32 = gemm<MaddF32>,
+    .gemm_bf16 = gemm<MaddBf16>,
+    .gemm_q8 = quant_panels<Codes8>,
+    .gemm_q4 = quant_panels<Codes4>,
     .quantize_rows = {quantize_rows<ElemF32>, quantize_rows<ElemBf16>},
     .search_scale = search_scale,
     .outer_f32 = outer_panel<MaddF32>,

@@ -20,28 +20,30 @@ constexpr Index kRowTile = 6;      // rows that a product keeps in registers
 constexpr Index kOuterRows = 8;    // rows of an outer product that vectors keep in registers,
 constexpr Index kOuterPanel = 48;  // beside this many columns
 constexpr Index kStreamRows = 16;  // rows up to which a product waits for the memory of B
-constexpr Index kAhead = 3072;     // bytes by which it is asked for before; twice beside many rows
 constexpr Index kKeyBlock = 64;    // keys that attention takes at a time, from the document's start
 constexpr Index kQueryTile = 48;   // queries that attention takes at a time: not part of the order
 constexpr Index kBackwardTile = 96;   // the same in backward, where it is part of it
 constexpr Index kSoftmaxBlock = 256;  // numbers that SoftmaxRow sums apart
 constexpr Index kMaxHeadDim = 1024;   // the most that a config may ask for (model/config.h)
 
-/// C[m, n] (+)= A[m, k] B[k, n] on one panel of B. The sum over k ascends by fused multiply-add
-/// inside blocks of k_block words, each from zero; the blocks are added in order.
+/// C[m, n] (+)= A[m, k] B[k, n] on one panel of B, or of up to three rows on several. The sum over
+/// k ascends by fused multiply-add inside blocks of k_block words, each from zero; the blocks are
+/// added in order.
 struct GemmPanel {
   const Word* a;  // word (row, k) at a[row * a_row + k * a_step]
   Index a_row, a_step;
   const Word* b;  // word (k, column) at b[k * b_step + column]; columns padded to 16
   Index b_step;
-  Index m, n, k, k_block;       // n <= kPanel
+  Index m, n, k, k_block;       // n <= kPanel * panels
   const float* bias = nullptr;  // [n], added once
   float* c = nullptr;           // f32 output (row stride ldc), or
   std::uint16_t* y = nullptr;   // bf16 output (row stride ldc)
   Index ldc = 0;
   bool add = false;              // c += product
   const float* scale = nullptr;  // c = c * scale[row] + product
-  bool stream = false;           // few rows: B comes from memory, once, and is asked for ahead
+  bool stream = false;           // few rows: B comes from memory, once
+  Index ahead = 0;               // it is asked for so many bytes before; 0: the processor does it
+  Index panels = 1, next = 0;    // panels of B, so many words apart, that are read side by side
 };
 
 /// How outer_* takes its operands: A as tiles of `rows` rows, B as panels of `columns` columns, k
@@ -93,18 +95,19 @@ struct QuantPanel {
   const std::int32_t* a_sum;
   Index groups;
   const std::byte* b;
-  Index m, n;                   // n <= kPanel
+  Index m, n;                   // n <= kPanel * panels
   const float* bias = nullptr;  // as GemmPanel's
   float* c = nullptr;
   std::uint16_t* y = nullptr;
   Index ldc = 0;
   bool add = false;
+  Index ahead = 1024;          // B is asked for so many bytes before
+  Index panels = 1, next = 0;  // as GemmPanel's, in bytes
 };
 
 /// Asks for `lines` cache lines that begin `distance` bytes behind p. What is there need not be
 /// ours.
-inline __attribute__((always_inline)) void ask_ahead(const void* p, int lines,
-                                                     Index distance = kAhead) {
+inline __attribute__((always_inline)) void ask_ahead(const void* p, int lines, Index distance) {
   const char* ahead = static_cast<const char*>(p) + distance;
 #pragma GCC unroll 64
   for (int i = 0; i < lines; ++i) __builtin_prefetch(ahead + 64 * i, 0, 2);

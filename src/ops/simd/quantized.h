@@ -9,7 +9,6 @@
 namespace belay::ops::simd::BELAY_ISA {
 
 constexpr Index kGroupWords = kQuantGroup / 4;
-constexpr Index kQuantAhead = 1024;  // bytes: three times as far was a fifth slower (Zen 4)
 
 /// The codes of a group of sixteen columns, as unsigned words: kOffset is what was added to each.
 struct Codes8 {
@@ -55,25 +54,26 @@ BELAY_INLINE void put(const QuantPanel& p, Index row, Index column, F32x16 v) {
   if (column < p.n) put(to, row, column, v, p.n - column);
 }
 
-/// kRows rows. The first ones bring B near.
-template <class Codes, int kRows, bool kStream>
-void quant_rows(const QuantPanel& p, Index row) {
-  constexpr int kAcross = kPanel / 16;
+/// kRows rows of kPanels panels, from panel `panel`. The first ones bring B near.
+template <class Codes, int kRows, bool kStream, int kPanels = 1>
+void quant_rows(const QuantPanel& p, Index row, Index panel = 0) {
+  constexpr int kAcross = kPanels * kPanel / 16;
   F32x16 acc[kRows][kAcross];
   each<kRows, kAcross>([&](int r, int v) BELAY_LAMBDA { acc[r][v] = set1(0.0f); });
   const std::int8_t* a = p.a + row * p.groups * kQuantGroup;
   const Index rows_at = row / 16 * 16 * p.groups + row % 16;  // kRows never cross sixteen
   const float* scale = p.a_scale + rows_at;
   const std::int32_t* sum = p.a_sum + rows_at;
-  const std::byte* b = p.b;
+  const std::byte* b = p.b + panel * p.next;
   for (Index g = 0; g < p.groups; ++g, a += kQuantGroup, b += panel_group_bytes<Codes>()) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int v = 0; v < kAcross; ++v) {
-      constexpr Index kPart = panel_group_bytes<Codes>() / kAcross;
-      if constexpr (kStream) ask_ahead(b + v * kPart, kPart / 64 + 1, kQuantAhead);
+      constexpr Index kPart = panel_group_bytes<Codes>() / 4;
+      const std::byte* group = b + v / 4 * p.next;
+      if constexpr (kStream) ask_ahead(group + v % 4 * kPart, kPart / 64 + 1, p.ahead);
       Word16 w[kGroupWords];
-      Codes::load(b + kScaleBytes + v * Codes::kBytes, w);
-      const F32x16 b_scale = load_h(reinterpret_cast<const std::uint16_t*>(b) + 16 * v);
+      Codes::load(group + kScaleBytes + v % 4 * Codes::kBytes, w);
+      const F32x16 b_scale = load_h(reinterpret_cast<const std::uint16_t*>(group) + v % 4 * 16);
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) {
         const std::int8_t* x = a + r * p.groups * kQuantGroup;
@@ -90,11 +90,12 @@ void quant_rows(const QuantPanel& p, Index row) {
       }
     }
   }
-  each<kRows, kAcross>([&](int r, int v) BELAY_LAMBDA { put(p, row + r, 16 * v, acc[r][v]); });
+  each<kRows, kAcross>([&](int r, int v)
+                           BELAY_LAMBDA { put(p, row + r, panel * kPanel + 16 * v, acc[r][v]); });
 }
 
 template <class Codes>
-void quant_panel(const QuantPanel& p) {
+void quant_panel(const QuantPanel& p, Index panel) {
 #if defined(__AVX512F__)
   constexpr int kMost = 4;
 #else
@@ -102,13 +103,23 @@ void quant_panel(const QuantPanel& p) {
 #endif
   Index row = p.m < kMost ? p.m : kMost;
   switch (row) {
-    case 1: quant_rows<Codes, 1, true>(p, 0); break;
-    case 2: quant_rows<Codes, 2, true>(p, 0); break;
-    case 3: quant_rows<Codes, 3, true>(p, 0); break;
-    default: quant_rows<Codes, 4, true>(p, 0); break;
+    case 1: quant_rows<Codes, 1, true>(p, 0, panel); break;
+    case 2: quant_rows<Codes, 2, true>(p, 0, panel); break;
+    case 3: quant_rows<Codes, 3, true>(p, 0, panel); break;
+    default: quant_rows<Codes, 4, true>(p, 0, panel); break;
   }
-  for (; row + kMost <= p.m; row += kMost) quant_rows<Codes, kMost, false>(p, row);
-  for (; row < p.m; ++row) quant_rows<Codes, 1, false>(p, row);
+  for (; row + kMost <= p.m; row += kMost) quant_rows<Codes, kMost, false>(p, row, panel);
+  for (; row < p.m; ++row) quant_rows<Codes, 1, false>(p, row, panel);
+}
+
+template <class Codes>
+void quant_panels(const QuantPanel& p) {
+  Index panel = 0;
+#if defined(__AVX512F__)
+  for (; p.m == 1 && panel + 2 <= p.panels; panel += 2) quant_rows<Codes, 1, true, 2>(p, 0, panel);
+  for (; p.m == 2 && panel + 2 <= p.panels; panel += 2) quant_rows<Codes, 2, true, 2>(p, 0, panel);
+#endif
+  for (; panel < p.panels; ++panel) quant_panel<Codes>(p, panel);
 }
 
 /// Quantizes one group of n numbers, n at most kQuantGroup.
