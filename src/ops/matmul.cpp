@@ -56,7 +56,8 @@ struct Reading {
 Reading reading_of(Index rows, DType weights, base::Isa isa) {
   constexpr int kZen5 = 26;
   const bool quantized = tensor::is_quantized(weights);
-  if (base::amd_family() < kZen5 || isa < base::Isa::kAvx512) {
+  const bool side_by_side = isa == base::Isa::kAvx512 || isa == base::Isa::kAvx512Bf16;
+  if (base::amd_family() < kZen5 || !side_by_side) {
     return {1, quantized ? 1024 : rows < simd::kRowTile ? 3072 : 6144};
   }
   if (quantized) return rows <= 2 ? Reading{2, 3072} : Reading{1, 6144};
