@@ -61,7 +61,7 @@ Reading reading_of(Index rows, DType weights, base::Isa isa) {
     return {1, quantized ? 1024 : rows < simd::kRowTile ? 3072 : 6144};
   }
   if (quantized) return rows <= 2 ? Reading{2, 3072} : Reading{1, 6144};
-  return {rows == 1 ? 4 : rows <= 3 ? 2 : 1, 0};
+  return rows <= 3 ? Reading{rows == 1 ? 4 : 2, 0} : Reading{1, 6144};
 }
 
 /// Blocks of chunks: where there are enough, a multiple of the threads, so that a worker's own
