@@ -160,8 +160,7 @@ struct ProductTasks {
         chunks(ceil_div(p.m, kRowChunk)),
         blocks(blocks_of(chunks, ctx.threads.size())),
         reading(reading_of(p.m, p.b.dtype, ctx.isa)),
-        group(std::max(panels_a_task(panels, words, chunks),
-                       std::min(reading.panels, panels / (2 * ctx.threads.size())))),
+        group(group_of(ctx.threads.size())),
         groups(ceil_div(panels, group)) {
     BELAY_CHECK(
         p.ldx % pair_of(dtype) == 0 && (p.b.dtype == dtype || tensor::is_quantized(p.b.dtype)),
@@ -184,6 +183,13 @@ struct ProductTasks {
 
  private:
   Index first_chunk(Index block) const { return block * chunks / blocks; }
+
+  /// Panels of a task: whole readings, where that leaves each thread two tasks.
+  Index group_of(Index threads) const {
+    const Index near = panels_a_task(panels, words, chunks), most = panels / (2 * threads);
+    const Index whole = round_up(near, reading.panels);
+    return whole <= most ? whole : std::max(near, std::min(reading.panels, most));
+  }
 
   /// Where the results of a panel go, and how many they are.
   template <class Args>
