@@ -158,6 +158,29 @@ TEST(Ladder, SaysHowManyHoursWouldDo) {
   EXPECT_NE(ladder.status().message().find("--hours"), std::string::npos);
 }
 
+TEST(Ladder, SaysHowMuchComputeWouldDo) {
+  LawTrainer trainer;
+  const auto plan = [&](double flops) {
+    const LadderOptions o{
+        .flops = flops, .tokens_per_parameter = 8, .valid_tokens = 1e5, .least_steps = 100};
+    return plan_ladder(o, [&](Shape s) {
+      return trainer.measure(
+          {{"depth", std::to_string(s.depth)}, {"width", std::to_string(s.width)}});
+    });
+  };
+  for (const double flops : {1e6, 1e9, 1e11}) {  // of some, no size has a run that is long enough
+    const auto ladder = plan(flops);
+    ASSERT_FALSE(ladder.ok());
+    const std::string message = ladder.status().message(), before = "allowed ";
+    ASSERT_NE(message.find("--flops"), std::string::npos) << message;
+    const std::size_t at = message.find(before);
+    ASSERT_NE(at, std::string::npos) << message;
+    const double allowed = std::stod(message.substr(at + before.size()));
+    EXPECT_TRUE(plan(allowed).ok()) << message;
+    EXPECT_FALSE(plan(allowed / 4).ok()) << message;
+  }
+}
+
 TEST(Climb, ForecastsBeforeItTrainsAndScores) {
   const TempDir dir;
   LawTrainer trainer;

@@ -143,10 +143,11 @@ bool enough(const LadderOptions& o, const Ladder& ladder) {
   return all >= kLeastRuns && of_shape.size() == static_cast<std::size_t>(o.n_sizes);
 }
 
-base::Status too_short(const LadderOptions& o, const Ladder& ladder, double most,
+/// `largest`: the cost of the largest size.
+base::Status too_short(const LadderOptions& o, const RunCost& largest, double most,
                        const Time& time) {
-  // Steps of the largest size in its longest run, half of which must be enough.
-  const double steps = ladder.rungs.empty() ? 1 : static_cast<double>(ladder.rungs.back().steps);
+  // Steps of its longest run, half of which must be enough.
+  const double steps = most / (largest.flops_per_token * static_cast<double>(largest.batch_tokens));
   const double short_of = std::max(1.1, 2.2 * static_cast<double>(o.least_steps) / steps);
   if (o.flops > 0) {
     return base::resource_exhausted({.where = "--flops",
@@ -209,7 +210,11 @@ Result<Ladder> plan_ladder(const LadderOptions& o, const Measure& measure) {
       add_size(o, shapes()[at], cost, most, o.first_seed + seed, ladder);
     }
   }
-  if (!enough(o, ladder)) return too_short(o, ladder, most, time);
+  if (!enough(o, ladder)) {
+    BELAY_ASSIGN_OR_RETURN(const RunCost cost,
+                           costs.of(first + static_cast<std::size_t>(o.n_sizes) - 1));
+    return too_short(o, cost, most, time);
+  }
   ladder.flops = most * share_of_ladder(o);
   return ladder;
 }
