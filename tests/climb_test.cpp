@@ -177,7 +177,7 @@ TEST(Ladder, SaysHowMuchComputeWouldDo) {
     ASSERT_NE(at, std::string::npos) << message;
     const double allowed = std::stod(message.substr(at + before.size()));
     EXPECT_TRUE(plan(allowed).ok()) << message;
-    EXPECT_FALSE(plan(allowed / 4).ok()) << message;
+    EXPECT_FALSE(plan(allowed / 1.2).ok()) << message;
   }
 }
 

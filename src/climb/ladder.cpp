@@ -143,12 +143,27 @@ bool enough(const LadderOptions& o, const Ladder& ladder) {
   return all >= kLeastRuns && of_shape.size() == static_cast<std::size_t>(o.n_sizes);
 }
 
-/// `largest`: the cost of the largest size.
-base::Status too_short(const LadderOptions& o, const RunCost& largest, double most,
-                       const Time& time) {
-  // Steps of its longest run, half of which must be enough.
-  const double steps = most / (largest.flops_per_token * static_cast<double>(largest.batch_tokens));
-  const double short_of = std::max(1.1, 2.2 * static_cast<double>(o.least_steps) / steps);
+/// Its rungs where the longest row has so much compute.
+Result<Ladder> ladder_of(const LadderOptions& o, Costs& costs, std::size_t first, double most) {
+  Ladder ladder;
+  for (int i = 0; i < o.n_sizes; ++i) {
+    const std::size_t at = first + static_cast<std::size_t>(i);
+    BELAY_ASSIGN_OR_RETURN(const RunCost cost, costs.of(at));
+    for (int seed = 0; seed < o.n_seeds; ++seed) {
+      add_size(o, shapes()[at], cost, most, o.first_seed + seed, ladder);
+    }
+  }
+  return ladder;
+}
+
+base::Status too_short(const LadderOptions& o, Costs& costs, double most, const Time& time) {
+  constexpr double kStep = 1.1, kTooFar = 1e12;
+  double short_of = kStep;
+  for (; short_of < kTooFar; short_of *= kStep) {
+    const double more = most * short_of;
+    BELAY_ASSIGN_OR_RETURN(const Ladder ladder, ladder_of(o, costs, first_size(o, more), more));
+    if (enough(o, ladder)) break;
+  }
   if (o.flops > 0) {
     return base::resource_exhausted({.where = "--flops",
                                      .what = "are too few for a ladder",
@@ -200,21 +215,10 @@ Result<Ladder> plan_ladder(const LadderOptions& o, const Measure& measure) {
   }
   BELAY_ASSIGN_OR_RETURN(time, time_of(o, costs, first, next));
   most = most_flops(o, time);
-  Ladder ladder;
+  BELAY_ASSIGN_OR_RETURN(Ladder ladder, ladder_of(o, costs, first, most));
+  if (!enough(o, ladder)) return too_short(o, costs, most, time);
   ladder.next_flops = o.next_ratio * most;
   ladder.seconds = time.of(most);
-  for (int i = 0; i < o.n_sizes; ++i) {
-    const std::size_t at = first + static_cast<std::size_t>(i);
-    BELAY_ASSIGN_OR_RETURN(const RunCost cost, costs.of(at));
-    for (int seed = 0; seed < o.n_seeds; ++seed) {
-      add_size(o, shapes()[at], cost, most, o.first_seed + seed, ladder);
-    }
-  }
-  if (!enough(o, ladder)) {
-    BELAY_ASSIGN_OR_RETURN(const RunCost cost,
-                           costs.of(first + static_cast<std::size_t>(o.n_sizes) - 1));
-    return too_short(o, cost, most, time);
-  }
   ladder.flops = most * share_of_ladder(o);
   return ladder;
 }
