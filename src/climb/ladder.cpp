@@ -157,7 +157,7 @@ Result<Ladder> ladder_of(const LadderOptions& o, Costs& costs, std::size_t first
 }
 
 base::Status too_short(const LadderOptions& o, Costs& costs, double most, const Time& time) {
-  constexpr double kStep = 1.1, kTooFar = 1e12;
+  constexpr double kStep = 1.1, kTooFar = 1e20;
   double short_of = kStep;
   for (; short_of < kTooFar; short_of *= kStep) {
     const double more = most * short_of;
