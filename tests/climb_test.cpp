@@ -168,7 +168,8 @@ TEST(Ladder, SaysHowMuchComputeWouldDo) {
           {{"depth", std::to_string(s.depth)}, {"width", std::to_string(s.width)}});
     });
   };
-  for (const double flops : {1e6, 1e9, 1e11}) {  // of some, no size has a run that is long enough
+  for (const double flops :
+       {1.0, 1e6, 1e9, 1e11}) {  // of some, no size has a run that is long enough
     const auto ladder = plan(flops);
     ASSERT_FALSE(ladder.ok());
     const std::string message = ladder.status().message(), before = "allowed ";

@@ -156,25 +156,27 @@ Result<Ladder> ladder_of(const LadderOptions& o, Costs& costs, std::size_t first
   return ladder;
 }
 
+/// Says the least that gives a ladder, found by laying out longer ones.
 base::Status too_short(const LadderOptions& o, Costs& costs, double most, const Time& time) {
-  constexpr double kStep = 1.1, kTooFar = 1e20;
-  double short_of = kStep;
-  for (; short_of < kTooFar; short_of *= kStep) {
-    const double more = most * short_of;
+  constexpr double kStep = 1.1, kTooFar = 1e20, kRounding = 1.005;  // of the figure's three digits
+  double more = kStep * most;
+  for (; more < kTooFar * most; more *= kStep) {
     BELAY_ASSIGN_OR_RETURN(const Ladder ladder, ladder_of(o, costs, first_size(o, more), more));
     if (enough(o, ladder)) break;
   }
+  more *= kRounding;
   if (o.flops > 0) {
-    return base::resource_exhausted({.where = "--flops",
-                                     .what = "are too few for a ladder",
-                                     .seen = fmt::format("{:.3g}", o.flops),
-                                     .allowed = fmt::format("{:.3g} or more", o.flops * short_of)});
+    return base::resource_exhausted(
+        {.where = "--flops",
+         .what = "are too few for a ladder",
+         .seen = fmt::format("{:.3g}", o.flops),
+         .allowed = fmt::format("{:.3g} or more", more * share_of_ladder(o))});
   }
-  const double enough = time.of(most * short_of);
-  return base::resource_exhausted({.where = "--hours",
-                                   .what = "are too few for a ladder on this machine",
-                                   .seen = fmt::format("{:.3f}", o.seconds / 3600),
-                                   .allowed = fmt::format("about {:.3f} or more", enough / 3600)});
+  return base::resource_exhausted(
+      {.where = "--hours",
+       .what = "are too few for a ladder on this machine",
+       .seen = fmt::format("{:.3f}", o.seconds / 3600),
+       .allowed = fmt::format("about {:.3f} or more", time.of(more) / 3600)});
 }
 
 }  // namespace
