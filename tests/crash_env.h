@@ -119,10 +119,10 @@ class CrashEnv : public base::EnvWrapper {
     File(CrashEnv& env, std::string path, std::shared_ptr<Content> content)
         : env_(env), path_(std::move(path)), content_(std::move(content)) {}
     base::Status write(std::span<const std::byte> bytes) override {
-      const base::Status fault = env_.step(path_);
-      if (!fault.ok()) bytes = bytes.first(bytes.size() / 2);  // a disk fills up in the middle
+      const base::Status written = env_.step(path_);
+      if (!written.ok()) bytes = bytes.first(bytes.size() / 2);  // a disk fills up in the middle
       content_->content.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-      return fault;
+      return written;
     }
     base::Status sync() override {
       BELAY_RETURN_IF_ERROR(env_.step(path_));

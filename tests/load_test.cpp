@@ -88,7 +88,7 @@ INSTANTIATE_TEST_SUITE_P(Forms, InferenceForm,
                                            Case{DType::kF32, DType::kBF16, true}));
 
 TEST(CheckEngineFits, RefusesAContextThatDoesNotFit) {
-  cli::Compute compute = std::move(*cli::open_compute({.threads = 1, .dtype = "f32"}));
+  cli::Compute compute = *cli::open_compute({.threads = 1, .dtype = "f32"});
   const Model model(train::config_of_depth(2, 300, 64), DType::kF32, false, 4096);
   const infer::EngineOptions one{.sequences = 1};
   const infer::EngineBytes bytes = infer::engine_bytes(compute.ctx, model, one);

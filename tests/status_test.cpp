@@ -61,7 +61,7 @@ TEST(Result, MovesWhatCannotBeCopied) {
 TEST(Result, MisuseThrows) {
   EXPECT_THROW((void)half(1).value(), std::logic_error);
   EXPECT_THROW((void)Result<int>(Status()), std::logic_error);
-  EXPECT_THROW(Status(Code::kOk, {}), std::logic_error);
+  EXPECT_THROW((void)Status(Code::kOk, {}), std::logic_error);
 }
 
 TEST(Printable, HostileTextCannotLeaveItsQuotes) {
