@@ -22,7 +22,8 @@ function(belay_compile_tests)
   endif()
   # Clang without optimization takes a third of GCC's time. The precompiled header is of one level, so the few
   # sources that compute for long go without.
-  set(long_computing ops_run.cpp ops_table.cpp ops_test.cpp exactness_test.cpp checkpoint_test.cpp)
+  set(long_computing
+    ops_run.cpp ops_table.cpp ops_test.cpp exactness_test.cpp checkpoint_test.cpp near_duplicates_test.cpp)
   list(TRANSFORM long_computing PREPEND ${CMAKE_SOURCE_DIR}/tests/)
   set_source_files_properties(${long_computing} PROPERTIES COMPILE_OPTIONS -O1 SKIP_PRECOMPILE_HEADERS ON)
   if(BELAY_PCH)
