@@ -60,7 +60,7 @@ Reading reading_of(Index rows, DType weights, base::Isa isa) {
   if (base::amd_family() < kZen5 || !side_by_side) {
     return {1, quantized ? 1024 : rows < simd::kRowTile ? 3072 : 6144};
   }
-  if (quantized) return rows <= 2 ? Reading{2, 3072} : Reading{1, 6144};
+  if (quantized) return weights == DType::kQ8 && rows <= 2 ? Reading{2, 3072} : Reading{1, 6144};
   return rows <= 3 ? Reading{rows == 1 ? 4 : 2, 0} : Reading{1, 6144};
 }
 
